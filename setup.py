@@ -1,0 +1,47 @@
+"""Install EchoStream: a fairseq ``--user-dir`` extension for simultaneous speech-to-speech translation."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+# torch has no lower bound here on purpose: with one, pip would replace an older torch that the user chose.
+# echostream.compat checks the version at import and says what to do.
+INSTALL_REQUIRES = [
+    "torch",
+    "torchaudio",
+    "ve-fairseq==0.12.3",
+    "simuleval==1.1.4",
+    "sentencepiece>=0.2",
+    "soundfile>=0.12",
+    "soxr>=0.5",
+    "kaldi-native-fbank>=1.22",
+    "numpy>=1.26",
+    "pyyaml>=6",
+    # fairseq's CTC criterion needs it at the first validation and does not declare it.
+    "editdistance>=0.6",
+    "sacrebleu>=2.3.1",
+]
+
+EXTRAS_REQUIRE = {
+    # ASR-BLEU with a local English recogniser (offline scoring of translated speech).
+    "evaluation": ["pocketsphinx>=5"],
+    # echostream.corpus: unit clustering. espeak-ng and flite are system packages (scripts/system_packages.txt).
+    "corpus": ["scikit-learn>=1.4"],
+    "dev": ["pytest>=8", "hypothesis>=6", "ruff==0.17.6", "mypy==2.4.1", "scikit-learn>=1.4"],
+}
+
+setup(
+    name="echostream",
+    version="0.1.0",
+    description="Simultaneous speech-to-speech translation: an Emformer StreamSpeech for fairseq and SimulEval",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11,<3.13",
+    packages=find_packages(include=["echostream", "echostream.*"]),
+    package_data={"echostream": ["**/*.yaml", "**/*.json", "**/*.tsv", "**/*.txt"]},
+    install_requires=INSTALL_REQUIRES,
+    extras_require=EXTRAS_REQUIRE,
+)
