@@ -1,0 +1,1 @@
+"""Audio, features and the training data set."""

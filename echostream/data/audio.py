@@ -1,0 +1,265 @@
+"""Reading audio of any kind, and resampling it incrementally.
+
+Everything after this module sees mono float32 samples in [-1, 1] at one sample rate.
+"""
+
+import copy
+import functools
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+Samples = npt.NDArray[np.float32]
+
+DEFAULT_SAMPLE_RATE = 16000
+
+_ZERO_CROSSINGS = 32  # half width of the resampling filter, in periods of the lower of the two rates
+_ROLLOFF = 0.95  # cutoff as a fraction of the lower Nyquist frequency
+_KAISER_BETA = 10.0
+_MAX_FILTER_VALUES = 1 << 22  # refuses rate pairs whose filter bank would need more than 32 MiB
+_GATHER_VALUES = 1 << 20  # bounds the memory of one block of output samples
+
+
+class AudioError(ValueError):
+    """Audio that cannot be used; the message names the file and says what is wrong with it."""
+
+
+class MissingAudioError(AudioError, FileNotFoundError):
+    """An audio file, or the archive that should hold it, does not exist."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else "missing audio"
+
+
+def check_sample_rate(rate: int) -> int:
+    """Return `rate` as an int; a rate that is not a positive whole number of Hz raises AudioError."""
+    if isinstance(rate, bool) or int(rate) != rate or rate <= 0:
+        raise AudioError(f"the sample rate must be a positive whole number of Hz, got {rate!r}")
+    return int(rate)
+
+
+def to_mono(samples: npt.ArrayLike) -> Samples:
+    """Average the channels, so that the result is one-dimensional.
+
+    Dimensions: N samples, C channels.
+
+    Args:
+        samples: `[N]` or `[N, C]`.
+    Returns:
+        float32 `[N]`.
+    Raises:
+        AudioError: for another number of dimensions, no channel, or values that are not finite.
+    """
+    array = np.asarray(samples, dtype=np.float32)
+    if array.ndim == 2 and array.shape[1] > 0:
+        array = array.mean(axis=1, dtype=np.float32) if array.shape[1] > 1 else array[:, 0]
+    elif array.ndim != 1:
+        raise AudioError(f"samples must be [samples] or [samples, channels], got the shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise AudioError("the audio holds samples that are not finite (NaN or infinity)")
+    return np.ascontiguousarray(array)
+
+
+@functools.lru_cache(maxsize=32)
+def _filter_bank(up: int, down: int) -> tuple[npt.NDArray[np.float64], int]:
+    """Windowed-sinc filters of unit sum, one a phase: `[up, taps]`, and the half width in input samples."""
+    cutoff = min(1.0, up / down) * _ROLLOFF  # in units of the input Nyquist frequency
+    half_width_samples = math.ceil(_ZERO_CROSSINGS / cutoff)
+    taps = 2 * half_width_samples
+    if up * taps > _MAX_FILTER_VALUES:
+        raise AudioError(
+            f"the sample rates are in the ratio {up}:{down}, which needs {up} filters of {taps} taps; "
+            "convert the audio to a common rate (8000, 16000, 22050, 24000, 44100, 48000 Hz …) first"
+        )
+    phases = np.arange(up, dtype=np.float64)[:, None] / up
+    offsets = np.arange(-half_width_samples + 1, half_width_samples + 1, dtype=np.float64)[None, :] - phases
+    window = np.i0(_KAISER_BETA * np.sqrt(np.maximum(0.0, 1.0 - (offsets / half_width_samples) ** 2)))
+    filters = np.sinc(cutoff * offsets) * window
+    return filters / filters.sum(axis=1, keepdims=True), half_width_samples
+
+
+class StreamingResampler:
+    """Polyphase FIR resampler whose output, for any chunking, equals that for the whole signal bit for bit.
+
+    The whole signal of `n` samples gives `ceil(n * to_rate / from_rate)` samples. The look-ahead is 32
+    periods of the lower rate (about 2 ms at 16 kHz); equal rates pass samples through without delay.
+
+    Args:
+        from_rate: input rate in Hz.
+        to_rate: output rate in Hz.
+    Raises:
+        AudioError: for a rate that is not a positive whole number, or an extreme ratio.
+    """
+
+    def __init__(self, from_rate: int, to_rate: int) -> None:
+        self.from_rate = check_sample_rate(from_rate)
+        self.to_rate = check_sample_rate(to_rate)
+        divisor = math.gcd(self.from_rate, self.to_rate)
+        self._up = self.to_rate // divisor
+        self._down = self.from_rate // divisor
+        self._identity = self._up == self._down
+        if not self._identity:
+            self._filters, self._half_width_samples = _filter_bank(self._up, self._down)
+        self.reset()
+
+    def reset(self) -> None:
+        """Make the object as if newly built."""
+        self._finished = False
+        self._num_input_samples = 0
+        self._num_output_samples = 0
+        if not self._identity:
+            self._buffer = np.zeros(self._half_width_samples - 1, dtype=np.float64)
+            self._buffer_start = -(self._half_width_samples - 1)  # position of the buffer's first sample
+
+    def clone(self) -> "StreamingResampler":
+        """An independent copy that goes on from here."""
+        return copy.deepcopy(self)
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of the state, bounded by the filter's length."""
+        return 0 if self._identity else self._buffer.nbytes
+
+    def push(self, samples: npt.ArrayLike, *, is_final: bool = False) -> Samples:
+        """Resample the next samples.
+
+        Args:
+            samples: `[n]` or `[n, channels]` at `from_rate`, n >= 0.
+            is_final: no more samples will come; flushes.
+        Returns:
+            float32 `[m]` at `to_rate`, as many as are determined by now.
+        Raises:
+            AudioError: for bad samples.
+            RuntimeError: after a final call.
+        """
+        if self._finished:
+            raise RuntimeError("the resampler got its final samples already; call reset() first")
+        mono = to_mono(samples)
+        self._finished = is_final
+        self._num_input_samples += mono.size
+        if self._identity:
+            self._num_output_samples += mono.size
+            return mono
+        padding_samples = self._half_width_samples if is_final else 0
+        self._buffer = np.concatenate([self._buffer, mono, np.zeros(padding_samples)])
+        count = self._num_available() - self._num_output_samples
+        output = self._convolve(count)
+        self._num_output_samples += count
+        self._drop_used()
+        return output
+
+    def _num_available(self) -> int:
+        """How many output samples are determined by the input so far."""
+        if self._finished:
+            return -(-self._num_input_samples * self._up // self._down)
+        usable_samples = self._num_input_samples - self._half_width_samples
+        # output n needs input floor(n * down / up) + half_width, the last of which must be there
+        return max(0, -(-usable_samples * self._up // self._down)) if usable_samples > 0 else 0
+
+    def _convolve(self, count: int) -> Samples:
+        output = np.empty(count, dtype=np.float32)
+        taps = self._filters.shape[1]
+        block = max(1, _GATHER_VALUES // taps)
+        windows = np.lib.stride_tricks.sliding_window_view(self._buffer, taps) if count else None
+        for begin in range(0, count, block):
+            assert windows is not None
+            end = min(begin + block, count)
+            positions, phases = self._positions(begin, end)
+            output[begin:end] = (windows[positions] * self._filters[phases]).sum(axis=1)
+        return output
+
+    def _positions(self, begin: int, end: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        first = (self._num_output_samples + begin) * self._down
+        whole, rest = divmod(first, self._up)
+        steps = rest + np.arange(end - begin, dtype=np.int64) * self._down
+        start = whole - (self._half_width_samples - 1) - self._buffer_start
+        return start + steps // self._up, steps % self._up
+
+    def _drop_used(self) -> None:
+        next_start = self._num_output_samples * self._down // self._up - (self._half_width_samples - 1)
+        drop = min(next_start - self._buffer_start, self._buffer.size)
+        if drop > 0:
+            self._buffer = self._buffer[drop:].copy()
+            self._buffer_start += drop
+
+
+def resample(samples: npt.ArrayLike, from_rate: int, to_rate: int) -> Samples:
+    """Resample a whole signal, exactly as `StreamingResampler` does in pieces.
+
+    Args:
+        samples: `[n]` or `[n, channels]`.
+    Returns:
+        float32 `[ceil(n * to_rate / from_rate)]`.
+    """
+    return StreamingResampler(from_rate, to_rate).push(samples, is_final=True)
+
+
+def _open(path: str | Path) -> tuple[io.BytesIO | str, str]:
+    """What soundfile shall read, and the file that must exist; splits `archive.zip:offset:length`."""
+    text = str(path)
+    parts = text.rsplit(":", 2)
+    if len(parts) != 3 or not parts[1].isdigit() or not parts[2].isdigit():
+        _check_file(Path(text))
+        return text, text
+    archive, offset, length = Path(parts[0]), int(parts[1]), int(parts[2])
+    _check_file(archive)
+    if length == 0:
+        raise AudioError(f"{text}: the length of the archive entry is 0 bytes")
+    with archive.open("rb") as stream:
+        stream.seek(offset)
+        data = stream.read(length)
+    if len(data) != length:
+        raise AudioError(f"{text}: the archive ends before byte {offset + length}; make the manifest again")
+    return io.BytesIO(data), text
+
+
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        raise MissingAudioError(f"{path}: no such audio file; check the manifest's paths and audio_root")
+    if not path.is_file():
+        raise AudioError(f"{path}: not a file")
+    if path.stat().st_size == 0:
+        raise AudioError(f"{path}: the file is empty (0 bytes)")
+
+
+def read_audio_native(path: str | Path) -> tuple[Samples, int]:
+    """Read a file at its own sample rate.
+
+    Args:
+        path: wav, flac, ogg or mp3 file, or `archive.zip:byte_offset:byte_length` of an uncompressed entry.
+    Returns:
+        mono float32 `[samples]` in [-1, 1] and the rate in Hz.
+    Raises:
+        MissingAudioError: when the file does not exist.
+        AudioError: when it is empty, not audio, or holds values that are not finite.
+    """
+    source, name = _open(path)
+    try:
+        samples, rate = soundfile.read(source, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
+        raise AudioError(f"{name}: cannot be read as audio ({error}); use wav, flac, ogg or mp3") from error
+    if samples.shape[0] == 0:
+        raise AudioError(f"{name}: the file holds no samples")
+    try:
+        return to_mono(samples), check_sample_rate(rate)
+    except AudioError as error:
+        raise AudioError(f"{name}: {error}") from error
+
+
+def read_audio(path: str | Path, *, sample_rate: int = DEFAULT_SAMPLE_RATE) -> Samples:
+    """Read a file of any rate and channel count as mono samples at `sample_rate`.
+
+    Args:
+        path: see `read_audio_native`.
+        sample_rate: rate of the result in Hz.
+    Returns:
+        float32 `[samples]` in [-1, 1] (resampling may overshoot slightly).
+    Raises:
+        AudioError: see `read_audio_native`.
+    """
+    samples, rate = read_audio_native(path)
+    return resample(samples, rate, sample_rate)

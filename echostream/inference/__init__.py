@@ -1,0 +1,1 @@
+"""Simultaneous inference: a session per utterance stream over a model that sessions share."""

@@ -1,0 +1,1 @@
+"""Unit vocoder: CodeHiFiGAN synthesis from discrete units, and its training."""

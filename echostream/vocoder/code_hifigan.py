@@ -1,0 +1,119 @@
+"""The unit vocoder that agents and offline generation use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from echostream.vocoder.checkpoint import load_generator
+from echostream.vocoder.errors import VocoderError
+from echostream.vocoder.generator import CodeGenerator
+from echostream.vocoder.receptive_field import ReceptiveField, generator_receptive_field
+
+
+class CodeHiFiGANVocoder(nn.Module):
+    """Turns units into a waveform; the samples are those of the public code for the same weights.
+
+    Public checkpoints load as they are; loading never runs code stored in the file.
+
+    Dimensions:
+        N: units, S: samples, the sum of the durations times `code_hop_samples`.
+
+    Args:
+        checkpoint_path: a torch file `{"generator": state dict}` with weight norm in it.
+        model_cfg: the content of the JSON config that goes with it.
+        fp16: compute in half precision.
+
+    Raises:
+        FileNotFoundError: if there is no such checkpoint.
+        VocoderError: if the checkpoint is damaged, or the config is bad or of another checkpoint.
+
+    Reference: Polyak et al., "Speech Resynthesis from Discrete Disentangled Self-Supervised Representations", 2021.
+    """
+
+    def __init__(self, checkpoint_path: str | Path, model_cfg: Mapping[str, Any], fp16: bool = False) -> None:
+        super().__init__()
+        self.model: CodeGenerator = load_generator(checkpoint_path, model_cfg)
+        if fp16:
+            self.model.half()
+        self.model.remove_weight_norm()
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second of the waveform."""
+        return self.model.config.sampling_rate
+
+    @property
+    def code_hop_samples(self) -> int:
+        """Samples of one unit frame."""
+        return self.model.config.code_hop_samples
+
+    @property
+    def num_embeddings(self) -> int:
+        """Number of units; valid units are 0 to `num_embeddings - 1`."""
+        return self.model.config.num_embeddings
+
+    @property
+    def receptive_field(self) -> ReceptiveField:
+        """Unit frames on each side that a sample depends on, with durations given."""
+        return generator_receptive_field(self.model.config)
+
+    @torch.no_grad()
+    def forward(self, x: Mapping[str, Tensor], dur_prediction: bool = False) -> tuple[Tensor, Tensor]:
+        """Synthesise one sequence of units.
+
+        Args:
+            x: {"code": units [1, N], integers}; other entries are refused, and `x` is left as it is.
+            dur_prediction: predict how many frames each unit lasts (units without repeats); otherwise each unit
+                is one frame.
+
+        Returns:
+            waveform [S], float32 in (-1, 1), and durations_frames [1, N] (long; all 1 without prediction).
+
+        Raises:
+            VocoderError: if `code` is missing, empty, of another shape or type, or holds a unit that the vocoder
+                does not know; if durations are asked of a vocoder without duration predictor.
+        """
+        code = self._checked_code(x)
+        durations_frames = self.model.predict_durations(code) if dur_prediction else torch.ones_like(code)
+        return self.forward_from_durations(code, durations_frames), durations_frames
+
+    def forward_from_durations(self, code: Tensor, durations_frames: Tensor) -> Tensor:
+        """Synthesise units [1, N], each held for its `durations_frames` [1, N] (long); waveform [S], float32.
+
+        Raises:
+            VocoderError: as `forward`; also if the durations have another shape than `code`, or are below 1.
+        """
+        code = self._checked_code({"code": code})
+        if durations_frames.shape != code.shape or bool((durations_frames < 1).any()):
+            raise VocoderError(
+                f"durations must be at least 1 frame for each of the units {list(code.shape)}, "
+                f"not {durations_frames.tolist()}"
+            )
+        waveform = self.model.forward_from_durations(code, durations_frames.to(code.device))
+        return waveform.float().flatten()
+
+    def _checked_code(self, x: Mapping[str, Tensor]) -> Tensor:
+        if "code" not in x:
+            raise VocoderError('the vocoder needs {"code": units [1, N]}')
+        if len(x) > 1:
+            extra = sorted(key for key in x if key != "code")
+            raise VocoderError(f"this vocoder takes units only; it cannot use {extra}")
+        code = x["code"]
+        if code.dim() != 2 or code.size(0) != 1 or code.is_floating_point():
+            raise VocoderError(
+                f"'code' must be integers of shape [1, N], not {code.dtype} {list(code.shape)}"
+            )
+        if code.size(1) == 0:
+            raise VocoderError("'code' is empty: there are no units to synthesise")
+        unknown = code[(code < 0) | (code >= self.num_embeddings)]
+        if unknown.numel():
+            raise VocoderError(
+                f"unit {int(unknown[0])} is outside the vocoder's units 0 to {self.num_embeddings - 1}; "
+                "special symbols must be removed, and the units must be of the vocoder's own clustering"
+            )
+        return code.to(device=self.model.dict.weight.device, dtype=torch.long)

@@ -1,0 +1,160 @@
+"""The CodeHiFiGAN generator: units to waveform, with a duration predictor for reduced units.
+
+Dimensions:
+    B: batch, N: units, F: unit frames (20 ms in the public config), C: channels,
+    S: samples, F times the product of the upsampling rates.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from echostream.vocoder.config import DurationPredictorConfig, GeneratorConfig
+from echostream.vocoder.errors import VocoderError
+from echostream.vocoder.weight_norm import WeightNormConv, WeightNormConv1d, WeightNormConvTranspose1d
+
+LEAKY_SLOPE = 0.1
+OUTER_KERNEL = 7
+
+
+class DurationPredictor(nn.Module):
+    """Predicts log(1 + frames) of each unit from the embeddings of the unit and its two neighbours on each side.
+
+    Reference: Ren et al., "FastSpeech 2", 2021, section 2.3 (variance predictor).
+    """
+
+    def __init__(self, config: DurationPredictorConfig) -> None:
+        super().__init__()
+        hidden, kernel = config.var_pred_hidden_dim, config.var_pred_kernel_size
+        padding = (kernel - 1) // 2
+        self.conv1 = nn.Sequential(
+            nn.Conv1d(config.encoder_embed_dim, hidden, kernel, padding=padding), nn.ReLU()
+        )
+        self.ln1 = nn.LayerNorm(hidden)
+        self.conv2 = nn.Sequential(nn.Conv1d(hidden, hidden, kernel, padding=padding), nn.ReLU())
+        self.ln2 = nn.LayerNorm(hidden)
+        self.proj = nn.Linear(hidden, 1)
+        self.dropout_probability = config.var_pred_dropout
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map unit embeddings [B, C, N] to log durations [B, N]."""
+        hidden = self.ln1(self.conv1(features).transpose(1, 2))
+        hidden = F.dropout(hidden, self.dropout_probability, self.training)
+        hidden = self.ln2(self.conv2(hidden.transpose(1, 2)).transpose(1, 2))
+        hidden = F.dropout(hidden, self.dropout_probability, self.training)
+        log_durations: Tensor = self.proj(hidden)
+        return log_durations.squeeze(2)
+
+
+class ResidualBlock(nn.Module):
+    """Three residual pairs of a dilated and a plain convolution, all of one kernel size.
+
+    Reference: Kong et al., "HiFi-GAN", 2020, appendix A.1 (ResBlock type 1).
+    """
+
+    def __init__(self, channels: int, kernel_size: int, dilations: tuple[int, ...]) -> None:
+        super().__init__()
+        self.convs1 = nn.ModuleList(WeightNormConv1d(channels, channels, kernel_size, d) for d in dilations)
+        self.convs2 = nn.ModuleList(WeightNormConv1d(channels, channels, kernel_size) for _ in dilations)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, C, T] to [B, C, T]."""
+        for dilated, plain in zip(self.convs1, self.convs2, strict=True):
+            inner = dilated(F.leaky_relu(x, LEAKY_SLOPE))
+            x = x + plain(F.leaky_relu(inner, LEAKY_SLOPE))
+        return x
+
+
+class CodeGenerator(nn.Module):
+    """HiFi-GAN generator over embedded units; names and shapes of its state dict are those of public checkpoints.
+
+    Args:
+        config: the checked configuration.
+
+    Reference: Polyak et al., "Speech Resynthesis from Discrete Disentangled Self-Supervised Representations",
+    2021, section 3; Lee et al., "Direct speech-to-speech translation with discrete units", 2022, section 3.3
+    (duration prediction).
+    """
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels = config.upsample_initial_channel
+        self.conv_pre = WeightNormConv1d(config.embedding_dim, channels, OUTER_KERNEL)
+        self.ups = nn.ModuleList()
+        self.resblocks = nn.ModuleList()
+        for rate, kernel in zip(config.upsample_rates, config.upsample_kernel_sizes, strict=True):
+            self.ups.append(WeightNormConvTranspose1d(channels, channels // 2, kernel, rate))
+            channels //= 2
+            for size, dilations in zip(
+                config.resblock_kernel_sizes, config.resblock_dilation_sizes, strict=True
+            ):
+                self.resblocks.append(ResidualBlock(channels, size, dilations))
+        self.conv_post = WeightNormConv1d(channels, 1, OUTER_KERNEL)
+        self.dict = nn.Embedding(config.num_embeddings, config.embedding_dim)
+        self.dur_predictor: DurationPredictor | None = None
+        if config.dur_predictor_params is not None:
+            self.dur_predictor = DurationPredictor(config.dur_predictor_params)
+
+    def embed(self, code: Tensor) -> Tensor:
+        """Map units [B, N] (long) to embeddings [B, C, N]."""
+        embedded: Tensor = self.dict(code)
+        return embedded.transpose(1, 2)
+
+    def predict_log_durations(self, code: Tensor) -> Tensor:
+        """Predict log(1 + frames) of units [B, N]; [B, N].
+
+        Raises:
+            VocoderError: if this vocoder has no duration predictor.
+        """
+        if self.dur_predictor is None:
+            raise VocoderError(
+                "this vocoder has no duration predictor ('dur_predictor_params' in its config): "
+                "give units with repeats, one for each frame, and no duration prediction"
+            )
+        log_durations: Tensor = self.dur_predictor(self.embed(code))
+        return log_durations
+
+    def predict_durations(self, code: Tensor) -> Tensor:
+        """Predict the whole number of frames, at least 1, of units [B, N]; [B, N] (long).
+
+        Raises:
+            VocoderError: if there is no duration predictor, or if it answers with something that is not a number.
+        """
+        frames = torch.round(torch.exp(self.predict_log_durations(code)) - 1)
+        if not bool(torch.isfinite(frames).all()):
+            raise VocoderError(
+                "the duration predictor gave a duration that is not finite; its weights are damaged"
+            )
+        return torch.clamp(frames.long(), min=1)
+
+    def forward_from_durations(self, code: Tensor, durations_frames: Tensor) -> Tensor:
+        """Synthesise units [1, N], each held for `durations_frames` [1, N] frames; waveform [1, 1, S]."""
+        features = self.embed(code)
+        return self.synthesize(torch.repeat_interleave(features, durations_frames.view(-1), dim=2))
+
+    def forward(self, code: Tensor) -> Tensor:
+        """Synthesise frame-level units [B, F], one for each frame; waveform [B, 1, S]."""
+        return self.synthesize(self.embed(code))
+
+    def synthesize(self, features: Tensor) -> Tensor:
+        """Synthesise embedded frames [B, C, F]; waveform [B, 1, S] within (-1, 1)."""
+        num_kernels = len(self.config.resblock_kernel_sizes)
+        x: Tensor = self.conv_pre(features)
+        for stage, upsample in enumerate(self.ups):
+            x = upsample(F.leaky_relu(x, LEAKY_SLOPE))
+            blocks = self.resblocks[stage * num_kernels : (stage + 1) * num_kernels]
+            total = blocks[0](x)
+            for block in blocks[1:]:
+                total = total + block(x)
+            x = total / num_kernels
+        # The last activation keeps torch's default slope (0.01), as the published weights were trained with it.
+        return torch.tanh(self.conv_post(F.leaky_relu(x)))
+
+    def remove_weight_norm(self) -> None:
+        """Fold all weight norms, which makes synthesis cheaper; the state dict then no longer is the public one."""
+        for module in self.modules():
+            if isinstance(module, WeightNormConv):
+                module.remove_weight_norm()

@@ -1,0 +1,28 @@
+# shellcheck shell=bash
+# Sourced by the SimulEval scripts.
+#   MODEL_PATH      checkpoint                                                                           (required)
+#   SPLIT           folder of DATA/simuleval with wav_list.txt, target.txt and src.txt (default: test)
+#   CHUNK_SIZES_MS  latencies to run, multiples of 40 (default: "320 640 960 1280 1600 1920 2240 2560")
+#   OUTPUT          results (default: $RUNS/$ARCH.<script>)
+#   COMPUTATION_AWARE  1 adds computation-aware latencies (default: 1)
+
+need_path MODEL_PATH "a checkpoint"
+SPLIT=${SPLIT:-test}
+SIMULEVAL_DATA=$DATA/simuleval/$SPLIT
+
+# simultaneous NAME AGENT TARGET FLAG …: one SimulEval run for each latency.
+simultaneous() {
+    local name=$1 agent=$2 target=$3 chunk_size_ms output
+    shift 3
+    local awareness=()
+    [[ ${COMPUTATION_AWARE:-1} == 1 ]] && awareness=(--computation-aware)
+    for chunk_size_ms in ${CHUNK_SIZES_MS:-320 640 960 1280 1600 1920 2240 2560}; do
+        output=${OUTPUT:-$RUNS/$ARCH.$name}/chunk_size=$chunk_size_ms
+        run simuleval --agent "$ROOT/agent/$agent.echostream.agent.py" \
+            --model-path "$MODEL_PATH" --data-bin "$DATA" \
+            --config-yaml "$CONFIG_YAML" --multitask-config-yaml "$MULTITASK_YAML" \
+            --source "$SIMULEVAL_DATA/wav_list.txt" --target "$SIMULEVAL_DATA/$target" \
+            --source-segment-size "$chunk_size_ms" --device "$DEVICE" "${awareness[@]}" \
+            --output "$output" "$@" "${EXTRA_ARGS[@]}"
+    done
+}

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Simultaneous speech-to-speech translation: latency and speech. Variables: common.sh, simuleval.sh and
+#   VOCODER, VOCODER_CFG  CodeHiFiGAN checkpoint and config   (required)
+set -euo pipefail
+# shellcheck source=scripts/fr-en/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+# shellcheck source=scripts/fr-en/simuleval.sh
+source "$SCRIPT_DIR/simuleval.sh"
+
+need_path VOCODER "a CodeHiFiGAN checkpoint"
+need_path VOCODER_CFG "the CodeHiFiGAN's config.json"
+simultaneous simul-s2st speech_to_speech target.txt \
+    --vocoder "$VOCODER" --vocoder-cfg "$VOCODER_CFG" --dur-prediction --output-asr-translation True \
+    --quality-metrics --target-speech-lang en \
+    --latency-metrics AL AP DAL StartOffset EndOffset LAAL ATD NumChunks DiscontinuitySum DiscontinuityAve \
+    DiscontinuityNum RTF
