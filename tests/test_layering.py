@@ -20,6 +20,7 @@ LAYERS = {
     "echostream.data.audio": 1,
     "echostream.data.fbank": 1,
     "echostream.compat": 3,
+    "echostream.checkpoint_averaging": 3,
     "echostream.models": 3,
     "echostream.tasks": 3,
     "echostream.criterions": 3,

@@ -1,7 +1,8 @@
 """Repairs of other packages, in one place: each with the version it is for, its symptom and a test.
 
 - `apply()`, loading (fairseq 0.12.x, torch >= 2.6): checkpoints are refused, since they hold an
-  `argparse.Namespace`, and a corrupt file gives a traceback without its name. Can go when fairseq registers its own safe globals.
+  `argparse.Namespace`, and a corrupt file gives a traceback without its name. Can go when fairseq
+  registers its own safe globals.
 - `apply()`, `parse_args_and_arch` (fairseq 0.12.x): `--bf16` switches to TPU mode and crashes. Can go when
   `fairseq/options.py` stops setting `args.tpu`.
 - `apply()`, `_broadcast_object_slow` (fairseq 0.12.x, torch >= 2.6): resuming with several processes fails

@@ -77,9 +77,10 @@ def load_checkpoint(
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint")
+    # Added for good: torch's context manager would also take away what was allowed before it.
+    torch.serialization.add_safe_globals(list(SAFE_GLOBALS))
     try:
-        with torch.serialization.safe_globals(list(SAFE_GLOBALS)):
-            state = torch.load(path, map_location=map_location, weights_only=True)
+        state = torch.load(path, map_location=map_location, weights_only=True)
     except READ_ERRORS as error:
         raise explain_read_error(path, error) from error
     if not isinstance(state, dict):

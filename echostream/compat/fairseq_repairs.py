@@ -102,8 +102,14 @@ def repair_broadcast() -> None:
 
     @functools.wraps(original)
     def _broadcast_object_slow(*args: Any, **kwargs: Any) -> Any:
-        with torch.serialization.safe_globals(list(BROADCAST_GLOBALS)):
+        allowed_before = torch.serialization.get_safe_globals()
+        try:
+            torch.serialization.add_safe_globals(list(BROADCAST_GLOBALS))
             return original(*args, **kwargs)
+        finally:
+            # Not torch's context manager: it would also take away what was allowed before it.
+            torch.serialization.clear_safe_globals()
+            torch.serialization.add_safe_globals(allowed_before)
 
     distributed_utils._broadcast_object_slow = _mark(_broadcast_object_slow)
 

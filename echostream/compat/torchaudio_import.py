@@ -17,8 +17,8 @@ def import_torchaudio() -> ModuleType:
         return importlib.import_module("torchaudio")
     except (ImportError, OSError) as error:
         raise ImportError(
-            f"torchaudio cannot be imported ({error}). Its wheel on PyPI is built for CUDA; beside a CPU build "
-            "of torch install torchaudio from the same index as that torch (see pytorch.org, Get Started)"
+            f"torchaudio cannot be imported ({error}). Its wheel on PyPI needs CUDA; beside a CPU "
+            "build of torch install torchaudio from the same index as that torch (see pytorch.org)"
         ) from error
 
 

@@ -158,7 +158,8 @@ def read_speech_manifest(path: Path, audio_root: Path, dictionary: SymbolTable) 
     """Read a speech-to-unit manifest and check every row.
 
     Args:
-        path: TSV with id, src_audio, src_n_frames, tgt_audio (units), tgt_n_frames; optionally src_lang, tgt_lang.
+        path: TSV with id, src_audio, src_n_frames, tgt_audio (units), tgt_n_frames; optional: src_lang,
+            tgt_lang.
         audio_root: folder that relative source paths start from.
         dictionary: the unit dictionary.
     Returns:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from fairseq.data import ConcatDataset, Dictionary, FairseqDataset
+from fairseq.data import ConcatDataset, Dictionary, FairseqDataset, data_utils
 from fairseq.data.audio.speech_to_speech_dataset import SpeechToSpeechMultitaskDataset
 from fairseq.data.audio.speech_to_text_dataset import TextTargetMultitaskData
 from torch import Tensor
@@ -65,12 +65,32 @@ class TextTargets(TextTargetMultitaskData):
 
 
 class SpeechToUnitDataset(SpeechToSpeechMultitaskDataset):
-    """fairseq's dataset, reading audio of any rate and channel count without sox or torchaudio."""
+    """fairseq's dataset, reading audio of any rate and channel count without sox or torchaudio.
+
+    Random transforms depend on the seed, the epoch and the utterance alone, so that a resumed training and
+    any number of loader processes see the same features.
+
+    Args:
+        seed: of the random transforms.
+        arguments: fairseq's.
+    """
+
+    def __init__(self, seed: int, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.seed = seed
+        # In shared memory: loader processes that live on through the epochs hold copies of this object.
+        self._epoch = torch.ones((), dtype=torch.long).share_memory_()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by fairseq before each epoch."""
+        super().set_epoch(epoch)
+        self._epoch.fill_(epoch)
 
     def _get_source_audio(self, index: int) -> Tensor:
-        features = load_source_features(self.audio_paths[index], self.waveform_transforms)
-        if self.feature_transforms is not None:
-            features = self.feature_transforms(features)
+        with data_utils.numpy_seed(self.seed, int(self._epoch), int(index)):
+            features = load_source_features(self.audio_paths[index], self.waveform_transforms)
+            if self.feature_transforms is not None:
+                features = self.feature_transforms(features)
         return torch.from_numpy(features).float()
 
 
@@ -82,6 +102,7 @@ def load_speech_dataset(
     is_train_split: bool,
     dictionary: Dictionary,
     text_tasks: dict[str, TextTaskConfig],
+    seed: int = 1,
 ) -> FairseqDataset:
     """Build the dataset of one or more splits, with every manifest row checked.
 
@@ -92,13 +113,14 @@ def load_speech_dataset(
         is_train_split: use the training transforms, and shuffle if configured.
         dictionary: the unit dictionary.
         text_tasks: the multitasks by name.
+        seed: of the random transforms.
     Returns:
         A dataset of fairseq's speech-to-speech samples with a `multitask` entry.
     Raises:
         ManifestError: for a bad manifest.
     """
     datasets = [
-        _load_split(data_folder, data_config, split, is_train_split, dictionary, text_tasks)
+        _load_split(data_folder, data_config, split, is_train_split, dictionary, text_tasks, seed)
         for split in splits.split(",")
     ]
     return ConcatDataset(datasets) if len(datasets) > 1 else datasets[0]
@@ -111,6 +133,7 @@ def _load_split(
     is_train_split: bool,
     dictionary: Dictionary,
     text_tasks: dict[str, TextTaskConfig],
+    seed: int,
 ) -> SpeechToUnitDataset:
     manifest = data_folder / f"{split}.tsv"
     samples = read_speech_manifest(manifest, data_config.audio_folder(data_folder), dictionary)
@@ -130,7 +153,7 @@ def _load_split(
         "tgt_dict": dictionary,
         "n_frames_per_step": 1,
     }
-    dataset = SpeechToUnitDataset(**arguments)
+    dataset = SpeechToUnitDataset(seed, **arguments)
     for name, config in text_tasks.items():
         dataset.add_multitask_dataset(name, TextTargets(config, split, ids, manifest))
     return dataset

@@ -20,16 +20,16 @@ def chunk_encoder_frames(chunk_ms: int) -> int:
     """
     if chunk_ms <= 0 or chunk_ms % ENCODER_FRAME_MS:
         raise ChunkSizeError(
-            f"a chunk of {chunk_ms} ms is not a positive multiple of the encoder frame of {ENCODER_FRAME_MS} ms; "
-            "choose --source-segment-size from 40, 80, 120, … (320 and 640 are usual)"
+            f"a chunk of {chunk_ms} ms is not a positive multiple of the encoder frame of "
+            f"{ENCODER_FRAME_MS} ms; set --source-segment-size to 320 or 640, say"
         )
     return chunk_ms // ENCODER_FRAME_MS
 
 
 class ChunkBuffer:
-    """Collects samples and hands them out in whole chunks, so that delivery does not change what is decided.
+    """Collects samples and hands them out in whole chunks, however they are delivered.
 
-    Border k lies at `floor(k * chunk_ms * rate / 1000)` samples after the border where the chunk size was set.
+    Border k lies `floor(k * chunk_ms * rate / 1000)` samples after the one where the chunk size was set.
 
     Args:
         chunk_ms: chunk in ms, a multiple of 40.

@@ -73,7 +73,7 @@ class IncrementalEncoderStream:
 
 
 class RecomputingEncoderStream:
-    """The whole utterance is encoded again at every step, with the chunk mask that the model was trained with.
+    """The whole utterance is encoded again at every step, under the chunk mask of the training.
 
     Frames of complete chunks keep their values; the newest ones may change when their right context arrives.
 
@@ -109,8 +109,8 @@ class RecomputingEncoderStream:
 def encoder_chunk_size(model: TranslationModel, chunk_ms: int, segment_length: int | None = None) -> int:
     """The chunk size (encoder frames) that a latency of `chunk_ms` means for this model.
 
-    A chunk Conformer attends in chunks of `chunk_ms / 40`. An Emformer uses segments of that length, but no longer
-    than the longest that it was trained with, unless `segment_length` fixes it.
+    A chunk Conformer attends in chunks of `chunk_ms / 40`. An Emformer uses segments of that length, but no
+    longer than the longest that it was trained with, unless `segment_length` fixes it.
 
     Raises:
         ChunkSizeError: when the chunk is not a multiple of 40 ms.

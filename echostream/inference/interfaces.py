@@ -1,4 +1,4 @@
-"""What inference needs of a model, its encoder and a vocoder; the classes of the lower layers fit structurally."""
+"""What inference needs of a model, its encoder and a vocoder; the lower layers' classes fit as they are."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -42,6 +42,8 @@ class TranslationModel(Protocol):
     encoder: Any
     training_chunk_sizes: tuple[int, ...]
 
+    def to(self, *, device: torch.device, dtype: torch.dtype) -> Any: ...
+
     def asr_logits(self, encoder_out: EncoderOut) -> Tensor: ...
 
     def st_logits(self, encoder_out: EncoderOut) -> Tensor: ...
@@ -50,7 +52,12 @@ class TranslationModel(Protocol):
         self, prev_output_tokens_mt: Tensor, encoder_out: EncoderOut, visible_frames: Tensor | None = None
     ) -> tuple[Tensor, Tensor]: ...
 
-    def text_to_units(self, features: Tensor, text_padding_mask: Tensor | None) -> Tensor: ...
+    def text_to_units(
+        self,
+        features: Tensor,
+        text_padding_mask: Tensor | None = None,
+        streaming_config: dict[str, int] | None = None,
+    ) -> Tensor: ...
 
 
 class Vocoder(Protocol):

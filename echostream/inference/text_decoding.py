@@ -10,10 +10,10 @@ from echostream.policy.read_write import count_complete
 
 
 class TextDecoder:
-    """Greedy decoding with a committed prefix, in which every token goes on seeing the frames that it first saw.
+    """Greedy decoding with a committed prefix; every token goes on seeing the frames that it first saw.
 
-    That is what the training mask says: the decoder position that predicts token i attends to the first g(i) encoder
-    frames. Hence later audio changes no committed token and no feature of one.
+    That is what the training mask says: the decoder position that predicts token i attends to the first g(i)
+    encoder frames. Hence later audio changes no committed token and no feature of one.
 
     Dimensions: N tokens, C decoder channels, T' encoder frames.
 

@@ -21,12 +21,21 @@ class UnitDecoder:
         blank: index of the CTC blank.
         lagging_k: subwords that the units stay behind the text in mid-stream.
         stride_n: subwords that are turned into units at a time.
+        is_masked: unit positions see the text that the training mask shows them, and no unit changes later;
+            otherwise all of it, as in StreamSpeech's agents.
     Raises:
         ValueError: for a negative lag or a stride below one.
     """
 
     def __init__(
-        self, model: TranslationModel, vocabulary: Vocabulary, *, blank: int, lagging_k: int, stride_n: int
+        self,
+        model: TranslationModel,
+        vocabulary: Vocabulary,
+        *,
+        blank: int,
+        lagging_k: int,
+        stride_n: int,
+        is_masked: bool,
     ) -> None:
         if lagging_k < 0:
             raise ValueError(f"lagging-k2 counts subwords and cannot be negative, got {lagging_k}")
@@ -37,6 +46,7 @@ class UnitDecoder:
         self.blank = blank
         self.lagging_k = lagging_k
         self.stride_n = stride_n
+        self.is_masked = is_masked
         self.reset()
 
     def reset(self) -> None:
@@ -57,7 +67,8 @@ class UnitDecoder:
             num_text = min(num_text, allowed_subwords(num_text, self.lagging_k, self.stride_n))
         if num_text == 0:
             return []
-        logits = self.model.text_to_units(features, None)
+        mask = {"k2": self.lagging_k, "n2": self.stride_n} if self.is_masked else None
+        logits = self.model.text_to_units(features, streaming_config=mask)
         positions = logits.size(1) // features.size(0) * num_text
         best = logits[0, :positions].argmax(dim=-1)
         symbols = [self.vocabulary.symbols[token] for token in collapse(best, self.blank).tolist()]

@@ -27,7 +27,11 @@ class Vocabulary:
     def pieces(self, tokens: Iterable[int]) -> list[str]:
         """Symbols of the tokens that carry text; an unknown piece is a word border, as in StreamSpeech."""
         special = (self.bos, self.pad, self.eos)
-        return [WORD_START if token == self.unk else self.symbols[token] for token in tokens if token not in special]
+        return [
+            WORD_START if token == self.unk else self.symbols[token]
+            for token in tokens
+            if token not in special
+        ]
 
     def text(self, tokens: Iterable[int]) -> str:
         """Detokenised text."""
@@ -40,13 +44,17 @@ def split_words(pieces: Sequence[str]) -> list[str]:
 
 
 class WordEmitter:
-    """Hands out words once, when they are complete; words that were handed out are never taken back."""
+    """Hands out words once, when they are complete; words that were handed out are never taken back.
+
+    A piece that continues a word which was handed out already (punctuation, say) comes as a word of its own.
+    """
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
         """Start a new text."""
+        self._text = ""
         self._num_emitted_words = 0
 
     def push(self, pieces: Sequence[str], *, is_complete: bool) -> list[str]:
@@ -56,9 +64,15 @@ class WordEmitter:
             pieces: all pieces of the text so far.
             is_complete: the last word is complete too; otherwise it is held back until another one begins.
         Returns:
-            the words that were not handed out before.
+            what was not handed out before; of a revised text, the words beyond the number handed out.
         """
         words = split_words(pieces if is_complete else pieces[: count_complete(pieces)])
-        new_words = words[self._num_emitted_words :]
-        self._num_emitted_words += len(new_words)
+        text = " ".join(words)
+        if text.startswith(self._text):
+            new_words = text[len(self._text) :].split()
+        else:
+            new_words = words[self._num_emitted_words :]
+        if new_words:
+            self._text = text
+            self._num_emitted_words = max(len(words), self._num_emitted_words)
         return new_words

@@ -1,4 +1,6 @@
-"""Convolutions and 4x subsampling whose right context ends with the chunk: the baseline's chunk-aware front end."""
+"""Convolutions and 4x subsampling whose right context ends with the chunk: the baseline's chunk-aware front
+end.
+"""
 
 from collections.abc import Sequence
 
@@ -14,10 +16,12 @@ def padding_mask(lengths: Tensor, num_frames: int) -> Tensor:
 
 
 class ChunkCausalConv1d(nn.Conv1d):
-    """Centred convolution that sees all of the past but no frame beyond its own chunk; a "same" one without chunks.
+    """Centred convolution that sees all of the past but no frame beyond its own chunk; a "same" one without
+    chunks.
 
-    Frame t of chunk c is convolved with ``kernel_size // 2`` frames of left context, earlier chunks included, and with
-    its right context inside chunk c; zeros stand beyond it. Chunks are counted at the resolution of the input.
+    Frame t of chunk c is convolved with ``kernel_size // 2`` frames of left context, earlier chunks included,
+    and with its right context inside chunk c; zeros stand beyond it. Chunks are counted at the resolution of
+    the input.
 
     Args:
         in_channels: input channels.
@@ -119,7 +123,8 @@ class ChunkConv1dSubsampler(nn.Module):
 
 
 class Conv2dSubsampler(nn.Module):
-    """4x subsampling by two strided 3x3 convolutions over time and frequency; it has no chunks and looks ahead.
+    """4x subsampling by two strided 3x3 convolutions over time and frequency; it has no chunks and looks
+    ahead.
 
     Args:
         num_mel_bins: features of an input frame.
@@ -139,7 +144,9 @@ class Conv2dSubsampler(nn.Module):
         self.out = nn.Linear(conv_channels * num_bands, out_channels)
 
     def forward(self, x: Tensor, lengths: Tensor, chunk_size: int | None = None) -> tuple[Tensor, Tensor]:
-        """Subsample, [B, T, C] and lengths [B] -> [B, T', C'] and lengths [B]; ``chunk_size`` changes nothing."""
+        """Subsample, [B, T, C] and lengths [B] -> [B, T', C'] and lengths [B]; ``chunk_size`` changes
+        nothing.
+        """
         x = x.unsqueeze(1)
         for layer in self.conv:
             if isinstance(layer, nn.Conv2d):

@@ -16,7 +16,9 @@ def chunk_or_none(chunk_size: int) -> int | None:
 
 
 def conv_chunk_for(chunk_size: int) -> int:
-    """Return the convolution chunk that belongs to an attention chunk at inference: 8, 16 from 16 on, or offline."""
+    """Return the convolution chunk that belongs to an attention chunk at inference: 8, 16 from 16 on, or
+    offline.
+    """
     if chunk_or_none(chunk_size) is None:
         return OFFLINE_CHUNK_SIZE
     return 16 if chunk_size >= 16 else 8

@@ -73,7 +73,9 @@ class ConvolutionModule(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def normalise(self, x: Tensor, padding_mask: Tensor) -> Tensor:
-        """Apply batch normalisation, [B, C, T] -> [B, C, T], with the statistics of valid frames in training."""
+        """Apply batch normalisation, [B, C, T] -> [B, C, T], with the statistics of valid frames in
+        training.
+        """
         if not self.training or not bool(padding_mask.any()):
             normalised: Tensor = self.batch_norm(x)
             return normalised
@@ -102,7 +104,8 @@ class ConvolutionModule(nn.Module):
 
 
 class ConformerLayer(nn.Module):
-    """Half feed-forward, self-attention, convolution, half feed-forward, norm; a valid frame never sees padding.
+    """Half feed-forward, self-attention, convolution, half feed-forward, norm; a valid frame never sees
+    padding.
 
     Args:
         channels: features of a frame.

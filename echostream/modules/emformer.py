@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -30,11 +31,12 @@ class EmformerState(StreamState):
 
 
 class EmformerEncoder(nn.Module):
-    """Stack of Emformer layers whose streaming output equals its forward, for any split of the input into calls.
+    """Stack of Emformer layers whose streaming output equals its forward, however the input is split.
 
-    A frame sees its own segment, R frames after the segment, L frames before it, and M memory vectors of the segments
-    before it. At the end of an utterance the last segment and its right context are as short as the frames that are
-    left. There is no positional encoding: order is known from what is segment, left context and memory.
+    A frame sees its own segment, R frames after the segment, L frames before it, and M memory vectors of the
+    segments before it. At the end of an utterance the last segment and its right context are as short as the
+    frames that are left. There is no positional encoding: order is known from what is segment, left context
+    and memory.
 
     Dimensions: B batch; T frames (40 ms in EchoStream); D ``embed_dim``; S, L, R frames; M memory vectors.
 
@@ -49,19 +51,20 @@ class EmformerEncoder(nn.Module):
         memory_size: M; 0 is without a memory.
         dropout: dropout probability.
         activation: "relu", "gelu" or "silu".
-        memory_mode: "attention" (memory of layer n is the summary query's attention output in layer n - 1) or "mean"
-            (the plain mean of the segment).
+        memory_mode: "attention" (memory of layer n is the summary query's attention output in layer n - 1) or
+            "mean" (the plain mean of the segment).
         tanh_on_mem: squash memory by tanh instead of clamping it.
         memory_clamp: largest absolute value of a memory element.
-        weight_init_scale_strategy: gain of the query, key and value initialisation: "depthwise" (1 / sqrt(depth)),
-            "constant" (1 / sqrt(2)), or None (the default of ``nn.Linear``).
+        weight_init_scale_strategy: gain of the query, key and value initialisation: "depthwise"
+            (1 / sqrt(depth)), "constant" (1 / sqrt(2)), or None (the default of ``nn.Linear``).
     Raises:
         ValueError: for a size out of range or an unknown option.
 
-    Reference: Shi et al., "Emformer" (arXiv 2010.10759). ``torchaudio.models.Emformer`` has the same parameter names
-        and, where it does not attend to padding, the same numbers.
-    Differs from ``torchaudio.models.Emformer``: the input of ``forward`` is the T frames themselves, not T + R of which
-        R are dropped; rows of any length give what each gives alone; memory and time are linear in T.
+    Reference: Shi et al., "Emformer" (arXiv 2010.10759). ``torchaudio.models.Emformer`` has the same
+        parameter names and, where it does not attend to padding, the same numbers.
+    Differs from ``torchaudio.models.Emformer``: ``forward`` takes T frames and encodes them all, where that
+        one takes T + R and drops R; rows of any length give what each gives alone; memory and time are linear
+        in T.
     """
 
     def __init__(
@@ -117,7 +120,9 @@ class EmformerEncoder(nn.Module):
         """The layers, first to last."""
         return [layer for layer in self.emformer_layers if isinstance(layer, EmformerEncoderLayer)]
 
-    def forward(self, x: Tensor, lengths: Tensor, *, segment_length: int | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, lengths: Tensor, *, segment_length: int | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Encode whole utterances; each row gives what it would give alone.
 
         Args:
@@ -129,10 +134,9 @@ class EmformerEncoder(nn.Module):
         Raises:
             ValueError: if shapes, ``lengths`` or ``segment_length`` do not fit.
         """
-        output = x
-        for output in self._layer_outputs(x, lengths, segment_length):
-            pass
-        return output, lengths
+        # A queue of one: no more than one layer's output is kept.
+        last = deque(self._layer_outputs(x, lengths, segment_length), maxlen=1)
+        return last.pop(), lengths
 
     def forward_layers(
         self, x: Tensor, lengths: Tensor, *, segment_length: int | None = None
@@ -158,8 +162,8 @@ class EmformerEncoder(nn.Module):
             x: ``[B, t, D]``, t >= 0.
             state: from :meth:`init_state`, changed in place.
             is_final: no frame follows: encode what is left too.
-            segment_length: length of the segments that start within x; None is the configured one. A segment that has
-                begun keeps its length.
+            segment_length: length of the segments that start within x; None is the configured one. A segment
+                that has begun keeps its length.
         Returns:
             ``[B, t', D]``, t' >= 0.
         Raises:
@@ -170,7 +174,7 @@ class EmformerEncoder(nn.Module):
             raise ValueError(f"expected input [B, t, D], got shape {tuple(x.shape)}")
         segments = state.buffer.push(
             x,
-            segment_length=self._resolve_segment_length(segment_length),
+            segment_length=self.resolve_segment_length(segment_length),
             right_context_length=self.right_context_length,
             is_final=is_final,
         )
@@ -180,7 +184,7 @@ class EmformerEncoder(nn.Module):
 
     def _layer_outputs(self, x: Tensor, lengths: Tensor, segment_length: int | None) -> Iterator[Tensor]:
         self._check_input(x, lengths)
-        length = self._resolve_segment_length(segment_length)
+        length = self.resolve_segment_length(segment_length)
         if x.size(1) == 0:
             yield from [x] * len(self.emformer_layers)
             return
@@ -202,7 +206,9 @@ class EmformerEncoder(nn.Module):
             frames, memory = layer(frames, memory, blocks, mask)
             yield blocks.join(frames).masked_fill(padding, 0.0)
 
-    def _encode_segment(self, segment: Tensor, right_context: Tensor, states: list[EmformerLayerState]) -> Tensor:
+    def _encode_segment(
+        self, segment: Tensor, right_context: Tensor, states: list[EmformerLayerState]
+    ) -> Tensor:
         num_right = right_context.size(1)
         frames = torch.cat([right_context, segment], dim=1).unsqueeze(1)
         memory: Tensor | None = segment.mean(dim=1, keepdim=True) if self.has_summary else None
@@ -212,7 +218,12 @@ class EmformerEncoder(nn.Module):
             frames, memory = layer.step(frames, memory, state, mask, right_context_length=num_right)
         return frames[:, 0, num_right:]
 
-    def _resolve_segment_length(self, segment_length: int | None) -> int:
+    def resolve_segment_length(self, segment_length: int | None) -> int:
+        """Return the segment length of a call, in frames; None is the configured one.
+
+        Raises:
+            ValueError: if it is less than 1.
+        """
         if segment_length is None:
             return self.segment_length
         _check_at_least(1, segment_length=segment_length)
@@ -241,4 +252,6 @@ def _weight_init_gain(strategy: str | None, index: int) -> float | None:
         return 1.0 / math.sqrt(index + 1)
     if strategy == "constant":
         return 1.0 / math.sqrt(2.0)
-    raise ValueError(f"unknown weight_init_scale_strategy {strategy!r}; choose 'depthwise', 'constant' or None")
+    raise ValueError(
+        f"unknown weight_init_scale_strategy {strategy!r}; choose 'depthwise', 'constant' or None"
+    )

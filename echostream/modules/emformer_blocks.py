@@ -10,8 +10,8 @@ from torch.nn import functional
 
 __all__ = ["SegmentBlocks"]
 
-# A block of short segments shares one gathered window of keys. Eight segments keep the gather cheap; beyond 64 frames a
-# block's masked scores cost more than they save.
+# A block of short segments shares one gathered window of keys. Eight segments keep the gather cheap; beyond
+# 64 frames a block's masked scores cost more than they save.
 _MAX_SEGMENTS_PER_BLOCK = 8
 _MAX_FRAMES_PER_BLOCK = 64
 
@@ -20,12 +20,12 @@ _MAX_FRAMES_PER_BLOCK = 64
 class SegmentBlocks:
     """How T frames are cut into segments and blocks, and who sees whom: time and memory are linear in T.
 
-    Queries of a block: for each of its G segments R right-context frames, S frames and, with a summary, one summary
-    vector. Keys of a block: memory ``[M + G - 1]``, left context ``[L]``, and for each segment R + S frames. The frame
-    axis of a segment always holds its right context first, as in the numerical reference.
+    Queries of a block: for each of its G segments R right-context frames, S frames and, with a summary, one
+    summary vector. Keys of a block: memory ``[M + G - 1]``, left context ``[L]``, and for each segment R + S
+    frames. The frame axis of a segment always holds its right context first, as in the numerical reference.
 
-    Dimensions: B batch; T frames; D feature dimension; S, L, R, M see Args; G segments of a block; N segments, a
-    multiple of G; K keys of a block; Q queries of a block.
+    Dimensions: B batch; T frames; D feature dimension; S, L, R, M see Args; G segments of a block;
+        N segments, a multiple of G; K keys of a block; Q queries of a block.
 
     Args:
         num_frames: T, without right padding.
@@ -47,7 +47,9 @@ class SegmentBlocks:
     def segments_per_block(self) -> int:
         """G: 8 for short segments, fewer where a block would be long."""
         num_segments = -(-self.num_frames // self.segment_length)
-        return max(1, min(_MAX_SEGMENTS_PER_BLOCK, _MAX_FRAMES_PER_BLOCK // self.segment_length, num_segments))
+        return max(
+            1, min(_MAX_SEGMENTS_PER_BLOCK, _MAX_FRAMES_PER_BLOCK // self.segment_length, num_segments)
+        )
 
     @property
     def num_segments(self) -> int:

@@ -1,4 +1,4 @@
-"""One Emformer layer: pre-norm attention over memory, left context, segment and right context, then a pre-norm FFN."""
+"""One Emformer layer: attention over memory, left context, segment and right context, then an FFN."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ __all__ = ["EmformerAttention", "EmformerEncoderLayer", "EmformerLayerState", "M
 
 MemoryMode = Literal["attention", "mean"]
 
-_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "swish": nn.SiLU}
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "swish": nn.SiLU,
+}
 
 
 @dataclass
@@ -32,7 +37,7 @@ class EmformerLayerState(StreamState):
     memory: KVCache
 
     def segment_mask(self, num_frames: int, *, has_summary: bool) -> Tensor:
-        """Return who sees whom in the next segment, ``[B, 1, queries, memory + left context + num_frames]``, bool."""
+        """Return who sees whom in the next segment: ``[B, 1, queries, M + L + num_frames]``, bool."""
         memory = self.memory.valid_mask()
         valid = torch.cat([memory, self.left_context.valid_mask()], dim=1)
         mask = functional.pad(valid, (0, num_frames), value=True).unsqueeze(1).unsqueeze(1)
@@ -50,8 +55,8 @@ class EmformerAttention(nn.Module):
         embed_dim: D, divisible by ``num_heads``.
         num_heads: H.
         dropout: dropout probability of the attention weights.
-        weight_init_gain: gain of the Xavier initialisation of the query, key and value projections; None keeps
-            the default of ``nn.Linear``.
+        weight_init_gain: gain of the Xavier initialisation of the query, key and value projections; None
+            keeps the default of ``nn.Linear``.
     Raises:
         ValueError: if ``embed_dim`` is not a multiple of ``num_heads``.
     """
@@ -102,8 +107,8 @@ class EmformerAttention(nn.Module):
 class EmformerEncoderLayer(nn.Module):
     """Emformer layer whose streaming step equals its block-parallel forward.
 
-    Dimensions: B batch; N segments; S segment length, R right context, L left context, in frames; M memory size, in
-    vectors; D ``embed_dim``; H heads.
+    Dimensions: B batch; N segments; S segment length, R right context, L left context, in frames; M memory
+        size, in vectors; D ``embed_dim``; H heads.
 
     Args:
         embed_dim: D.
@@ -111,7 +116,8 @@ class EmformerEncoderLayer(nn.Module):
         ffn_embed_dim: hidden dimension of the feed-forward network.
         left_context_length: L, in frames.
         memory_size: M, in memory vectors, one for each segment; 0 is without a memory.
-        dropout: dropout probability, of attention weights, residual branches and inside the feed-forward network.
+        dropout: dropout probability, of attention weights, residual branches and inside the feed-forward
+            network.
         activation: "relu", "gelu" or "silu" ("swish").
         memory_mode: "attention": memory is the previous layer's attention output of the summary query;
             "mean": the plain mean of the normalised segment.
@@ -172,7 +178,8 @@ class EmformerEncoderLayer(nn.Module):
 
         Args:
             frames: ``[B, N, R + S, D]``, from ``blocks.split``.
-            memory: ``[B, N, D]``, the memory vector of each segment, from the layer below; None without a memory.
+            memory: ``[B, N, D]``, the memory vector of each segment, from the layer below; None without a
+                memory.
             blocks: the geometry.
             mask: ``blocks.attention_mask(lengths)``.
         Returns:
@@ -198,7 +205,9 @@ class EmformerEncoderLayer(nn.Module):
         def cache(capacity: int) -> KVCache:
             return KVCache.create(batch_size, num_heads, capacity, head_dim, device=device, dtype=dtype)
 
-        return EmformerLayerState(left_context=cache(self.left_context_length), memory=cache(self.memory_size))
+        return EmformerLayerState(
+            left_context=cache(self.left_context_length), memory=cache(self.memory_size)
+        )
 
     def step(
         self,
@@ -224,7 +233,9 @@ class EmformerEncoderLayer(nn.Module):
         keys, values = self.attention.split_key_value_heads(key_value.squeeze(1))
         attended: Tensor = self.attention(
             queries.squeeze(1),
-            torch.cat([state.memory.keys.to(keys.dtype), state.left_context.keys.to(keys.dtype), keys], dim=2),
+            torch.cat(
+                [state.memory.keys.to(keys.dtype), state.left_context.keys.to(keys.dtype), keys], dim=2
+            ),
             torch.cat(
                 [state.memory.values.to(keys.dtype), state.left_context.values.to(keys.dtype), values], dim=2
             ),
@@ -238,18 +249,20 @@ class EmformerEncoderLayer(nn.Module):
     def _project(
         self, frames: Tensor, memory: Tensor | None, right_context_length: int
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return queries (not projected yet), projections of the frames, and projections of the memory or None."""
+        """Return unprojected queries, and the keys and values of the frames and of the memory if any."""
         normed: Tensor = self.layer_norm_input(frames)
         if self.memory_size == 0:
             return normed, self.attention.emb_to_key_value(normed), None
         summary = normed[:, :, right_context_length:].mean(dim=2, keepdim=True)
         queries = torch.cat([normed, summary], dim=2) if self.has_summary else normed
         source = summary if self.uses_mean_memory or memory is None else memory.unsqueeze(2)
-        key_value: Tensor = self.attention.emb_to_key_value(torch.cat([source.to(normed.dtype), normed], dim=2))
+        key_value: Tensor = self.attention.emb_to_key_value(
+            torch.cat([source.to(normed.dtype), normed], dim=2)
+        )
         return queries, key_value[:, :, 1:], key_value[:, :, 0]
 
     def _finish(self, frames: Tensor, attended: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Add the residual branch and the feed-forward network; take the memory out of the attention's output."""
+        """Take the memory out of the attention's output; add the residual and the feed-forward network."""
         memory = None
         if self.has_summary:
             memory = attended[:, :, -1]

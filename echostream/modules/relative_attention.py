@@ -29,8 +29,8 @@ def relative_positions(num_frames: int, channels: int, *, device: torch.device, 
 def scores_by_key(scores: Tensor) -> Tensor:
     """Reorder scores by distance, [..., T, 2T - 1], into scores by key, [..., T, T].
 
-    Entry (t, s) of the result is the score of distance t - s, which lies in column ``T - 1 - t + s``; in the flattened
-    scores these entries are rows of a matrix with one column less.
+    Entry (t, s) of the result is the score of distance t - s, which lies in column ``T - 1 - t + s``; in the
+    flattened scores these entries are rows of a matrix with one column less.
     """
     num_frames = scores.size(-2)
     if num_frames == 1:
@@ -70,7 +70,9 @@ class SelfAttention(nn.Module):
         return projected.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor) -> Tensor:
-        """Attend and merge the heads, 3 x [B, H, T, D] -> [B, T, C]; the mask is additive, or True where visible."""
+        """Attend and merge the heads, 3 x [B, H, T, D] -> [B, T, C]; the mask is additive, or True where
+        visible.
+        """
         dropout = self.dropout_p if self.training else 0.0
         context = F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask, dropout_p=dropout)
         merged: Tensor = self.get_submodule(self.names[3])(context.transpose(1, 2).flatten(2))
@@ -81,7 +83,8 @@ class SelfAttention(nn.Module):
 
         Args:
             x: frames.
-            visible: True where a query (dim 2) may see a key (dim 3), [B or 1, 1, T, T]; no row may be all False.
+            visible: True where a query (dim 2) may see a key (dim 3), [B or 1, 1, T, T]; no row may be all
+                False.
             positions: relative positions, [2T - 1, C]; not used here.
         """
         q, k, v = (self.project(name, x) for name in self.names[:3])
@@ -102,7 +105,8 @@ class FairseqSelfAttention(SelfAttention):
 
 
 class RotarySelfAttention(SelfAttention):
-    """Self-attention whose queries, keys and values are rotated by position, head by head, before the projections.
+    """Self-attention whose queries, keys and values are rotated by position, head by head, before the
+    projections.
 
     Reference: RoFormer (Su et al., 2021); ESPnet-style layers of fairseq rotate in front of the projections.
     """

@@ -1,9 +1,9 @@
 """Causal 4x subsampling of filterbank frames: 10 ms fbank frames in, 40 ms encoder frames out.
 
-Both subsamplers follow one rule: T fbank frames give ``ceil(T / 4)`` encoder frames, and encoder frame j reads fbank
-frames up to 4j and none after it. So a frame never waits, a stream has nothing to flush, and a padded row gives what it
-would give alone. The rule fits snip-edge framing: the first n * 320 ms of audio hold 32n - 2 fbank frames (a window
-is 25 ms), hence exactly 8n encoder frames.
+Both subsamplers follow one rule: T fbank frames give ``ceil(T / 4)`` encoder frames, and encoder frame j
+reads fbank frames up to 4j and none after it. So a frame never waits, a stream has nothing to flush, and a
+padded row gives what it would give alone. The rule fits snip-edge framing: the first n * 320 ms of audio hold
+32n - 2 fbank frames (a window is 25 ms), hence exactly 8n encoder frames.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class SubsamplerState(StreamState):
 class CausalConv1dSubsampler(nn.Module):
     """Two causal Conv1d with stride 2 and a gated linear unit each; streaming equals forward.
 
-    Dimensions: B batch; T fbank frames (10 ms); T' = ceil(T / 4) encoder frames (40 ms); F features; D output.
+    Dimensions: B batch; T fbank frames (10 ms); T' = ceil(T / 4) encoder frames (40 ms); F features;
+        D output.
 
     Args:
         input_dim: F, features of a fbank frame times input channels.
@@ -46,8 +47,8 @@ class CausalConv1dSubsampler(nn.Module):
     Raises:
         ValueError: if there are not two positive kernel sizes, or ``conv_channels`` is odd.
 
-    Differs from fairseq's ``Conv1dSubsampler``: kernels look back only, instead of to both sides; parameter names and
-        shapes are the same.
+    Differs from fairseq's ``Conv1dSubsampler``: kernels look back only, instead of to both sides; parameter
+        names and shapes are the same.
     """
 
     def __init__(
@@ -55,7 +56,9 @@ class CausalConv1dSubsampler(nn.Module):
     ) -> None:
         super().__init__()
         if len(kernel_sizes) != 2 or min(kernel_sizes) < 1:
-            raise ValueError(f"4x subsampling needs two positive kernel sizes such as (5, 5), got {kernel_sizes!r}")
+            raise ValueError(
+                f"4x subsampling needs two positive kernel sizes such as (5, 5), got {kernel_sizes!r}"
+            )
         if conv_channels % 2 != 0:
             raise ValueError(f"conv_channels must be even, since a gate halves it, got {conv_channels}")
         self.input_dim = input_dim
@@ -65,7 +68,7 @@ class CausalConv1dSubsampler(nn.Module):
         self.conv_layers = nn.ModuleList([first, second])
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Subsample ``x [B, T, F]`` with ``lengths [B]`` to ``[B, T', D]``, zero at padding, and its lengths."""
+        """Subsample ``x [B, T, F]`` to ``[B, T', D]``, zero at padding, and give its lengths ``[B]``."""
         _check_features(x, self.input_dim)
         hidden = x.transpose(1, 2)
         for conv in self._convolutions():
@@ -81,12 +84,12 @@ class CausalConv1dSubsampler(nn.Module):
         )
 
     def streaming_forward(self, x: Tensor, state: SubsamplerState, *, is_final: bool = False) -> Tensor:
-        """Subsample the next fbank frames ``[B, t, F]``, t >= 0, to encoder frames ``[B, t', D]``, t' >= 0."""
+        """Subsample the next fbank frames ``[B, t, F]``, t >= 0, to ``[B, t', D]``, t' >= 0."""
         _check_features(x, self.input_dim)
-        state.begin_step(is_final=is_final)
         hidden = x.transpose(1, 2)
         for conv, conv_state in zip(self._convolutions(), state.convolutions, strict=True):
             hidden = functional.glu(conv.streaming_forward(hidden, conv_state, is_final=is_final), dim=1)
+        state.begin_step(is_final=is_final)
         return hidden.transpose(1, 2)
 
     def _convolutions(self) -> list[CausalConv1d]:
@@ -96,8 +99,8 @@ class CausalConv1dSubsampler(nn.Module):
 class CausalConv2dSubsampler(nn.Module):
     """Two 3x3 Conv2d with stride 2 and ReLU, causal in time, and a linear layer; streaming equals forward.
 
-    Dimensions: B batch; T fbank frames (10 ms); T' = ceil(T / 4) encoder frames (40 ms); C input channels; F features
-    of a channel; D output.
+    Dimensions: B batch; T fbank frames (10 ms); T' = ceil(T / 4) encoder frames (40 ms); C input channels;
+        F features of a channel; D output.
 
     Args:
         input_channels: C.
@@ -105,8 +108,8 @@ class CausalConv2dSubsampler(nn.Module):
         conv_out_channels: channels of both convolutions.
         embed_dim: D.
 
-    Differs from fairseq's ``Conv2dSubsampler``: kernels look back only in time, instead of to both sides; parameter
-        names and shapes are the same.
+    Differs from fairseq's ``Conv2dSubsampler``: kernels look back only in time, instead of to both sides;
+        parameter names and shapes are the same.
     """
 
     def __init__(
@@ -123,7 +126,7 @@ class CausalConv2dSubsampler(nn.Module):
         self.out = nn.Linear(conv_out_channels * num_bins, embed_dim)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Subsample ``x [B, T, C * F]`` with ``lengths [B]`` to ``[B, T', D]``, zero at padding, and its lengths."""
+        """Subsample ``x [B, T, C * F]`` to ``[B, T', D]``, zero at padding, and give its lengths ``[B]``."""
         _check_features(x, self.input_dim)
         return _mask_padding(self._project(self.conv(self._image(x))), lengths)
 
@@ -139,12 +142,12 @@ class CausalConv2dSubsampler(nn.Module):
         return SubsamplerState(states)
 
     def streaming_forward(self, x: Tensor, state: SubsamplerState, *, is_final: bool = False) -> Tensor:
-        """Subsample the next fbank frames ``[B, t, C * F]``, t >= 0, to encoder frames ``[B, t', D]``, t' >= 0."""
+        """Subsample the next fbank frames ``[B, t, C * F]``, t >= 0, to ``[B, t', D]``, t' >= 0."""
         _check_features(x, self.input_dim)
-        state.begin_step(is_final=is_final)
         hidden = self._image(x)
         for conv, conv_state in zip(self._convolutions(), state.convolutions, strict=True):
             hidden = conv.streaming_forward(hidden, conv_state, is_final=is_final).relu()
+        state.begin_step(is_final=is_final)
         return self._project(hidden)
 
     def _image(self, x: Tensor) -> Tensor:

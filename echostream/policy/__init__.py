@@ -1,1 +1,3 @@
-"""Simultaneous policy: CTC alignment, READ/WRITE decisions, and the training masks made from the same functions."""
+"""Simultaneous policy: CTC alignment, READ/WRITE decisions, and the training masks made from the same
+functions.
+"""

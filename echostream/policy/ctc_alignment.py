@@ -1,7 +1,7 @@
 """How many tokens a CTC output holds, frame by frame: the alignment that masks and decisions share.
 
-A token is *new* at a frame when CTC's collapse (drop repeats, then blanks) emits it there. For soft outputs the
-probability of that event is used, so the same functions serve training (soft) and inference (hard).
+A token is *new* at a frame when CTC's collapse (drop repeats, then blanks) emits it there. For soft outputs
+the probability of that event is used, so the same functions serve training (soft) and inference (hard).
 
 Reference: StreamSpeech (Zhang et al., ACL 2024), section 3.2; CTC (Graves et al., ICML 2006).
 """
@@ -13,9 +13,11 @@ TEXT_CTC_BLANK = 0
 
 
 def new_token_mass(probabilities: Tensor, blank: int = TEXT_CTC_BLANK) -> Tensor:
-    """Return the expected number of new tokens at each frame; for one-hot input, CTC's collapse count exactly.
+    """Return the expected number of new tokens at each frame; for one-hot input, CTC's collapse count
+    exactly.
 
-    The mass of frame t is ``1 - (p_t(blank) + sum over v != blank of p_t(v) p_{t-1}(v))``, with nothing before frame 0.
+    The mass of frame t is ``1 - (p_t(blank) + sum over v != blank of p_t(v) p_{t-1}(v))``, with nothing
+    before frame 0.
 
     Dimensions: B batch, T encoder frames (40 ms), V vocabulary.
 
@@ -34,7 +36,8 @@ def new_token_mass(probabilities: Tensor, blank: int = TEXT_CTC_BLANK) -> Tensor
 
 
 def greedy_new_tokens(best_tokens: Tensor, blank: int = TEXT_CTC_BLANK) -> Tensor:
-    """Return where a greedy path emits a new token: :func:`new_token_mass` of the one-hot path, without building it.
+    """Return where a greedy path emits a new token: :func:`new_token_mass` of the one-hot path, without
+    building it.
 
     Args:
         best_tokens: the best token of each frame, [B, T].

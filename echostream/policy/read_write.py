@@ -1,8 +1,8 @@
 """StreamSpeech's READ/WRITE policy as pure functions and an immutable state.
 
-After each chunk the policy sees two numbers, the tokens that the source (ASR) and the target (ST) CTC heads have found
-so far, and says whether to write, and up to how many target subwords. The threshold that it uses is the one that the
-training mask is built from (:mod:`echostream.policy.streaming_mask`).
+After each chunk the policy sees two numbers, the tokens that the source (ASR) and the target (ST) CTC heads
+have found so far, and says whether to write, and up to how many target subwords. The threshold that it uses
+is the one that the training mask is built from (:mod:`echostream.policy.streaming_mask`).
 
 Reference: StreamSpeech (Zhang et al., ACL 2024), section 3.4.
 """
@@ -21,7 +21,9 @@ Count = TypeVar("Count", int, Tensor)
 
 
 def required_target_tokens(subword_index: Count, lagging_k: int, stride_n: int) -> Count:
-    """Return how many ST CTC tokens must be known before the target subword of this index (from 0) may be written."""
+    """Return how many ST CTC tokens must be known before the target subword of this index (from 0) may be
+    written.
+    """
     return (subword_index // stride_n + 1) * stride_n + lagging_k
 
 
@@ -54,8 +56,8 @@ class Action(enum.Enum):
 class Decision:
     """An action, and for WRITE the total number of target subwords to reach (None: no limit, flush).
 
-    With whole words, one subword more than the policy allows is asked for, so that the end of a word can be seen; the
-    caller then keeps :func:`count_complete` of them, unless the decision is a flush.
+    With whole words, one subword more than the policy allows is asked for, so that the end of a word can be
+    seen; the caller then keeps :func:`count_complete` of them, unless the decision is a flush.
     """
 
     action: Action
@@ -74,7 +76,8 @@ class PolicyState:
 
 @dataclass(frozen=True)
 class CTCPolicy:
-    """Write when both CTC prefixes have grown by ``stride_n`` since the last write, ``lagging_k`` tokens behind.
+    """Write when both CTC prefixes have grown by ``stride_n`` since the last write, ``lagging_k`` tokens
+    behind.
 
     Args:
         lagging_k: tokens that the translation stays behind the ST CTC head (StreamSpeech's ``--lagging-k1``).
@@ -123,7 +126,8 @@ class CTCPolicy:
     def after_write(
         state: PolicyState, source_tokens: int, target_tokens: int, written_subwords: int
     ) -> PolicyState:
-        """Return the state after a write; when no subword was added, the old state, since nothing was written.
+        """Return the state after a write; when no subword was added, the old state, since nothing was
+        written.
 
         Args:
             state: counts at the last write.

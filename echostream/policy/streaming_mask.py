@@ -1,7 +1,8 @@
 """What each output position may see: the policy of :mod:`echostream.policy.read_write` as attention masks.
 
-g(i) is the number of encoder frames that are known when target subword i is written. In training it is computed from
-soft CTC outputs, and cross-attention is hidden from frame g(i) on; in streaming the agent has just those frames.
+g(i) is the number of encoder frames that are known when target subword i is written. In training it is
+computed from soft CTC outputs, and cross-attention is hidden from frame g(i) on; in streaming the agent has
+just those frames.
 
 Reference: StreamSpeech (Zhang et al., ACL 2024), section 3.3.
 """
@@ -25,8 +26,8 @@ def visible_frames(
 ) -> Tensor:
     """Return g(i), the encoder frames that each target subword may see; it never exceeds a row's own length.
 
-    Subword i waits for the first frame at which the ST head has emitted enough tokens and the ASR head emits one, or
-    for the last frame. The encoder delivers whole chunks, so g(i) is the end of that frame's chunk.
+    Subword i waits for the first frame at which the ST head has emitted enough tokens and the ASR head emits
+    one, or for the last frame. The encoder delivers whole chunks, so g(i) is the end of that frame's chunk.
 
     Dimensions: B batch, T encoder frames (40 ms), N target subwords.
 
@@ -36,7 +37,8 @@ def visible_frames(
         num_tokens: N.
         lagging_k: tokens that the translation stays behind the ST head (k1).
         stride_n: tokens written at a time (n1).
-        chunk_size: chunk of the encoder in encoder frames; None for an offline encoder, which shows everything.
+        chunk_size: chunk of the encoder in encoder frames; None for an offline encoder, which shows
+            everything.
         lengths: valid encoder frames of each row, [B]; all when None.
 
     Returns:
@@ -68,7 +70,9 @@ def visible_frames(
 
 
 def hidden_from(visible: Tensor, num_keys: int) -> Tensor:
-    """Return the attention mask for numbers of visible keys, [...] -> bool [..., num_keys], True where hidden."""
+    """Return the attention mask for numbers of visible keys, [...] -> bool [..., num_keys], True where
+    hidden.
+    """
     keys = torch.arange(num_keys, device=visible.device)
     return keys >= visible.unsqueeze(-1)
 
@@ -82,7 +86,8 @@ def visible_text(
     upsample_rate: int,
     device: torch.device | None = None,
 ) -> Tensor:
-    """Return how many text positions each unit position may see: those of its own stride, and ``lagging_k`` more.
+    """Return how many text positions each unit position may see: those of its own stride, and ``lagging_k``
+    more.
 
     Args:
         num_units: unit positions, ``upsample_rate`` for each text position.

@@ -18,7 +18,8 @@ class CausalConvState(StreamState):
     """What a causal convolution remembers: the inputs that its next outputs still read.
 
     Args:
-        history: the last ``kernel_size - 1`` inputs, time in dimension 2; zeros before the start of the stream.
+        history: the last ``kernel_size - 1`` inputs, time in dimension 2; zeros before the start of the
+            stream.
         num_skip: number of coming inputs to pass over until the next output (0 … stride - 1).
     """
 
@@ -57,7 +58,7 @@ class CausalConv1d(nn.Conv1d):
         return CausalConvState(torch.zeros(shape, device=device, dtype=dtype))
 
     def streaming_forward(self, x: Tensor, state: CausalConvState, *, is_final: bool = False) -> Tensor:
-        """Convolve the next inputs ``[B, C, t]``, t >= 0, to the outputs that are complete, ``[B, C', t']``."""
+        """Convolve the next inputs ``[B, C, t]``, t >= 0, to the complete outputs ``[B, C', t']``."""
         window = _advance(x, state, self.stride[0], is_final=is_final)
         return _empty_output(self, x) if window is None else super().forward(window)
 
@@ -65,7 +66,8 @@ class CausalConv1d(nn.Conv1d):
 class CausalConv2d(nn.Conv2d):
     """Conv2d that is causal in time (dimension 2) and centred in frequency (dimension 3).
 
-    T frames give ``ceil(T / stride)`` frames and F frequency bins give ``ceil(F / stride)`` bins, for odd kernels.
+    T frames give ``ceil(T / stride)`` frames and F frequency bins give ``ceil(F / stride)`` bins, for odd
+    kernels.
 
     Dimensions: B streams; C channels; T input frames; F frequency bins.
 
@@ -97,18 +99,18 @@ class CausalConv2d(nn.Conv2d):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> CausalConvState:
-        """Return the state of ``batch_size`` streams of ``num_bins`` frequency bins that have heard nothing yet."""
+        """Return the state of ``batch_size`` streams of ``num_bins`` bins that have heard nothing yet."""
         shape = (batch_size, self.in_channels, self.kernel_size[0] - 1, num_bins)
         return CausalConvState(torch.zeros(shape, device=device, dtype=dtype))
 
     def streaming_forward(self, x: Tensor, state: CausalConvState, *, is_final: bool = False) -> Tensor:
-        """Convolve the next inputs ``[B, C, t, F]``, t >= 0, to the outputs that are complete, ``[B, C', t', F']``."""
+        """Convolve the next inputs ``[B, C, t, F]``, t >= 0, to the complete outputs ``[B, C', t', F']``."""
         window = _advance(x, state, self.stride[0], is_final=is_final)
         return _empty_output(self, x) if window is None else super().forward(window)
 
 
 def _advance(x: Tensor, state: CausalConvState, stride: int, *, is_final: bool) -> Tensor | None:
-    """Move the state past the inputs x; return what the convolution reads now, None if no output is complete."""
+    """Move the state past the inputs x; return what the convolution reads now, or None."""
     if x.size(0) != state.history.size(0):
         raise ValueError(f"the state is for {state.history.size(0)} streams, the input has {x.size(0)}")
     state.begin_step(is_final=is_final)

@@ -17,8 +17,8 @@ __all__ = ["KVCache"]
 class KVCache(StreamState):
     """Projected keys and values of the last ``capacity`` positions; the newest is always at the right end.
 
-    The shape never changes: what is not filled yet is hidden by the mask that ``num_valid`` gives for each stream, so
-    that streams of one batch may have different histories.
+    The shape never changes: what is not filled yet is hidden by the mask that ``num_valid`` gives for each
+    stream, so that streams of one batch may have different histories.
 
     Dimensions: B streams; H heads; W window size (capacity); E dimension of a head.
 

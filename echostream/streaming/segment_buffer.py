@@ -17,14 +17,15 @@ __all__ = ["SegmentBuffer"]
 class SegmentBuffer(StreamState):
     """Frames that wait until their segment and its right context are complete.
 
-    The length of a segment is fixed when its first frame arrives, so a new ``segment_length`` holds from the next
-    segment on, and the segments do not depend on how the frames are split into calls.
+    The length of a segment is fixed when its first frame arrives, so a new ``segment_length`` holds from the
+    next segment on, and the segments do not depend on how the frames are split into calls.
 
     Dimensions: B streams; N waiting frames; D feature dimension.
 
     Args:
         frames: ``[B, N, D]``, frames whose segment was not delivered yet.
-        segment_lengths: lengths of the segments that these frames belong to, in frames; the last may be incomplete.
+        segment_lengths: lengths of the segments that these frames belong to, in frames; the last may be
+            incomplete.
     """
 
     frames: Tensor
@@ -56,7 +57,8 @@ class SegmentBuffer(StreamState):
             x: ``[B, t, D]``, t >= 0 new frames.
             segment_length: length in frames of the segments that start within x.
             right_context_length: number of frames after its end that a segment waits for.
-            is_final: no frame follows: deliver the rest, the last segments with the right context that there is.
+            is_final: no frame follows: deliver the rest, the last segments with the right context that there
+                is.
         Returns:
             pairs of segment ``[B, s, D]`` and right context ``[B, r, D]``, r <= ``right_context_length``.
         Raises:

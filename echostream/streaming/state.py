@@ -20,11 +20,11 @@ class StreamFinishedError(RuntimeError):
 
 @dataclass
 class StreamState:
-    """State of one streaming module, mirroring the module tree: a dataclass of tensors, ints, bools and nested states.
+    """State of one streaming module: a dataclass that mirrors the module tree.
 
-    A field holds a tensor (batch first), an int, a bool, ``None``, another :class:`StreamState`, or a list of those.
-    Ints, bools and lists of ints need a default, which is their value in a fresh state. Modules replace tensors and
-    never write into them, so that a clone stays what it was.
+    A field holds a tensor (batch first), an int, a bool, ``None``, another :class:`StreamState`, or a list of
+    those. Ints, bools and lists of ints need a default, which is their value in a fresh state. Modules
+    replace tensors and never write into them, so that a clone stays what it was.
 
     Args:
         finished: whether the stream was closed by a call with ``is_final=True``.
@@ -48,7 +48,7 @@ class StreamState:
         self.finished = is_final
 
     def reset(self) -> None:
-        """Bring the state back, in place, to what ``init_state`` returned: zero tensors and default numbers."""
+        """Bring the state back to what ``init_state`` returned: zero tensors and default numbers."""
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
             if isinstance(value, Tensor):
@@ -80,7 +80,7 @@ class StreamState:
 
     @property
     def num_bytes(self) -> int:
-        """Memory that the state keeps alive, in bytes: whole storages, each counted once, not only what is visible."""
+        """Memory that the state keeps alive, in bytes: whole storages, each counted once."""
         storages = {}
         for tensor in self._tensors():
             storage = tensor.untyped_storage()
@@ -114,7 +114,9 @@ def _map_value(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
         return [_map_value(entry, function) for entry in value]
     if value is None or isinstance(value, (bool, int)):
         return value
-    raise TypeError(f"a stream state holds tensors, ints, bools, states and lists of them, not {type(value).__name__}")
+    raise TypeError(
+        f"a stream state holds tensors, ints, bools, states and lists of them, not {type(value).__name__}"
+    )
 
 
 def _iterate_tensors(value: Any) -> Iterator[Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,20 @@ from echostream.vocoder.errors import VocoderError
 from echostream.vocoder.generator import CodeGenerator
 
 _SHOWN = 3
+# What torch's reader raises on bytes that are no torch file, or only half of one.
+_DAMAGE = (
+    RuntimeError,
+    EOFError,
+    OSError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    MemoryError,
+    struct.error,
+    zipfile.BadZipFile,
+)
 
 
 def load_checkpoint_file(path: str | Path) -> dict[str, Any]:
@@ -33,12 +48,13 @@ def load_checkpoint_file(path: str | Path) -> dict[str, Any]:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise VocoderError(
-            f"vocoder checkpoint {checkpoint} was refused: it is no torch file, or it holds pickled objects other "
-            f"than tensors and plain containers ({_first_line(error)})"
+            f"vocoder checkpoint {checkpoint} was refused: it is no torch file, or it holds pickled objects "
+            f"other than tensors and plain containers ({_first_line(error)})"
         ) from error
-    except (RuntimeError, EOFError, KeyError, OSError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise VocoderError(
-            f"vocoder checkpoint {checkpoint} is damaged or no torch file ({_first_line(error)}); fetch it again"
+            f"vocoder checkpoint {checkpoint} is damaged or no torch file ({_first_line(error)}); "
+            "fetch it again"
         ) from error
     if not isinstance(content, dict):
         raise VocoderError(
@@ -76,7 +92,7 @@ def load_generator(path: str | Path, model_cfg: Mapping[str, Any]) -> CodeGenera
 
 
 def compare_state_dict(expected: Mapping[str, Tensor], found: Mapping[str, object]) -> list[str]:
-    """Say, one line for each key, how `found` differs from `expected` in names and shapes; empty if it does not."""
+    """Say, one line for each key, how `found` differs from `expected` in names and shapes."""
     mismatches = []
     for key, tensor in expected.items():
         other = found.get(key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,8 @@ class CodeHiFiGANVocoder(nn.Module):
         FileNotFoundError: if there is no such checkpoint.
         VocoderError: if the checkpoint is damaged, or the config is bad or of another checkpoint.
 
-    Reference: Polyak et al., "Speech Resynthesis from Discrete Disentangled Self-Supervised Representations", 2021.
+    Reference: Polyak et al., "Speech Resynthesis from Discrete Disentangled Self-Supervised Representations",
+    2021.
     """
 
     def __init__(self, checkpoint_path: str | Path, model_cfg: Mapping[str, Any], fp16: bool = False) -> None:
@@ -41,6 +42,12 @@ class CodeHiFiGANVocoder(nn.Module):
         if fp16:
             self.model.half()
         self.model.remove_weight_norm()
+
+    def train(self, mode: bool = True) -> Self:
+        """As `nn.Module.train`, but the loaded model stays in evaluation mode: synthesis draws no dropout."""
+        super().train(mode)
+        self.model.eval()
+        return self
 
     @property
     def sample_rate(self) -> int:
@@ -68,15 +75,15 @@ class CodeHiFiGANVocoder(nn.Module):
 
         Args:
             x: {"code": units [1, N], integers}; other entries are refused, and `x` is left as it is.
-            dur_prediction: predict how many frames each unit lasts (units without repeats); otherwise each unit
-                is one frame.
+            dur_prediction: predict how many frames each unit lasts (units without repeats); otherwise each
+                unit is one frame.
 
         Returns:
             waveform [S], float32 in (-1, 1), and durations_frames [1, N] (long; all 1 without prediction).
 
         Raises:
-            VocoderError: if `code` is missing, empty, of another shape or type, or holds a unit that the vocoder
-                does not know; if durations are asked of a vocoder without duration predictor.
+            VocoderError: if `code` is missing, empty, of another shape or type, or holds a unit that the
+                vocoder does not know; if durations are asked of a vocoder without duration predictor.
         """
         code = self._checked_code(x)
         durations_frames = self.model.predict_durations(code) if dur_prediction else torch.ones_like(code)

@@ -162,8 +162,8 @@ def _duration_predictor(model_cfg: Mapping[str, Any]) -> DurationPredictorConfig
     )
     if config.var_pred_kernel_size != PREDICTOR_KERNEL:
         raise VocoderError(
-            f"vocoder config: 'var_pred_kernel_size' must be {PREDICTOR_KERNEL}, not {config.var_pred_kernel_size}: "
-            "other kernels do not give one duration a unit"
+            f"vocoder config: 'var_pred_kernel_size' must be {PREDICTOR_KERNEL}, not "
+            f"{config.var_pred_kernel_size}: other kernels do not give one duration a unit"
         )
     return config
 
@@ -172,13 +172,14 @@ def _check_upsampling(config: GeneratorConfig) -> None:
     rates, kernels = config.upsample_rates, config.upsample_kernel_sizes
     if len(rates) != len(kernels):
         raise VocoderError(
-            f"vocoder config: {len(rates)} 'upsample_rates' but {len(kernels)} 'upsample_kernel_sizes'; give one each"
+            f"vocoder config: {len(rates)} 'upsample_rates' but {len(kernels)} 'upsample_kernel_sizes'; "
+            "give one each"
         )
     for rate, kernel in zip(rates, kernels, strict=True):
         if kernel < rate or (kernel - rate) % 2:
             raise VocoderError(
-                f"vocoder config: upsample kernel {kernel} with rate {rate} does not multiply the length by {rate}; "
-                "kernel minus rate must be even and not negative"
+                f"vocoder config: upsample kernel {kernel} with rate {rate} does not multiply the length by "
+                f"{rate}; kernel minus rate must be even and not negative"
             )
     if any(kernel % 2 == 0 for kernel in config.resblock_kernel_sizes):
         raise VocoderError(

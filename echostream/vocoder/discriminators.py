@@ -16,7 +16,7 @@ _WIDEST = 32  # widest layer, in multiples of the first
 
 
 class PeriodDiscriminator(nn.Module):
-    """Looks at a waveform folded into rows of `period` samples, so that each column is one phase of the period.
+    """Looks at a waveform folded into rows of `period` samples; each column is one phase of the period.
 
     Reference: Kong et al., "HiFi-GAN", 2020, section 2.3.
     """

@@ -20,7 +20,7 @@ OUTER_KERNEL = 7
 
 
 class DurationPredictor(nn.Module):
-    """Predicts log(1 + frames) of each unit from the embeddings of the unit and its two neighbours on each side.
+    """Predicts log(1 + frames) of each unit from the embeddings of it and its two neighbours on each side.
 
     Reference: Ren et al., "FastSpeech 2", 2021, section 2.3 (variance predictor).
     """
@@ -68,7 +68,7 @@ class ResidualBlock(nn.Module):
 
 
 class CodeGenerator(nn.Module):
-    """HiFi-GAN generator over embedded units; names and shapes of its state dict are those of public checkpoints.
+    """HiFi-GAN generator over embedded units; its state dict has the names and shapes of public checkpoints.
 
     Args:
         config: the checked configuration.
@@ -121,7 +121,7 @@ class CodeGenerator(nn.Module):
         """Predict the whole number of frames, at least 1, of units [B, N]; [B, N] (long).
 
         Raises:
-            VocoderError: if there is no duration predictor, or if it answers with something that is not a number.
+            VocoderError: if there is no duration predictor, or if it gives something that is not a number.
         """
         frames = torch.round(torch.exp(self.predict_log_durations(code)) - 1)
         if not bool(torch.isfinite(frames).all()):
@@ -150,11 +150,11 @@ class CodeGenerator(nn.Module):
             for block in blocks[1:]:
                 total = total + block(x)
             x = total / num_kernels
-        # The last activation keeps torch's default slope (0.01), as the published weights were trained with it.
+        # The last activation has torch's default slope (0.01): the published weights were trained with it.
         return torch.tanh(self.conv_post(F.leaky_relu(x)))
 
     def remove_weight_norm(self) -> None:
-        """Fold all weight norms, which makes synthesis cheaper; the state dict then no longer is the public one."""
+        """Fold all weight norms: synthesis gets cheaper; the state dict is no longer the public one."""
         for module in self.modules():
             if isinstance(module, WeightNormConv):
                 module.remove_weight_norm()

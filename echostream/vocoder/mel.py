@@ -16,7 +16,7 @@ def mel_filters(sample_rate: int, fft_samples: int, num_mels: int) -> Tensor:
     """Triangular filters, evenly spaced on the mel scale from 0 Hz to half the sample rate.
 
     Returns:
-        [M, fft_samples // 2 + 1]; each filter peaks at 1, and filters narrower than a bin keep their nearest bin.
+        [M, fft_samples // 2 + 1]; a filter peaks at 1, and one narrower than a bin keeps its nearest bin.
 
     Reference: O'Shaughnessy, "Speech Communication", 1987 (mel = 2595 log10(1 + f / 700)).
     """
@@ -69,8 +69,8 @@ class MelDistance(nn.Module):
         sample_rate: samples a second.
         resolutions: (fft_samples, hop_samples, num_mels) of each.
 
-    Reference: Kong et al., "HiFi-GAN", 2020, section 2.4 (one resolution); Yamamoto et al., "Parallel WaveGAN",
-    2020, section 2.2 (several).
+    Reference: Kong et al., "HiFi-GAN", 2020, section 2.4 (one resolution); Yamamoto et al.,
+    "Parallel WaveGAN", 2020, section 2.2 (several).
     """
 
     def __init__(self, sample_rate: int, resolutions: tuple[tuple[int, int, int], ...]) -> None:

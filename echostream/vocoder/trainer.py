@@ -1,4 +1,4 @@
-"""The training loop of the unit vocoder: spectral, duration and (optionally) adversarial losses, resumable."""
+"""The training loop of the unit vocoder: spectral, duration and optional adversarial losses; resumable."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from echostream.vocoder.unit_audio import SegmentBatch, SegmentSampler, UnitAudi
 logger = logging.getLogger(__name__)
 
 STATE_FILE = "state.pt"
+NEWEST_FILE = "checkpoint.pt"
 LOG_FILE = "log.jsonl"
 CONFIG_FILE = "config.json"
 DEV_RESOLUTION = (1024, 256, 80)
@@ -37,7 +38,7 @@ _SEED_STEP = 1_000_003
 
 @dataclass(frozen=True)
 class Budget:
-    """When to stop: after so many updates, or so many minutes of training (earlier runs of the folder included)."""
+    """When to stop: after so many updates, or minutes of training, earlier runs of the folder included."""
 
     max_updates: int
     max_minutes: float | None = None
@@ -49,17 +50,18 @@ class Budget:
 
 
 class VocoderTrainer:
-    """Trains a `CodeGenerator`; with the same seed and a budget of updates, a resumed run equals an unbroken one.
+    """Trains a `CodeGenerator`; with a budget of updates alone, a resumed run equals an unbroken one.
 
     Args:
         run: the checked configuration.
         train_items, dev_items: utterances.
-        output: folder for the state, the log, and the exported checkpoints `g_XXXXXXXX` with `config.json`.
+        output: folder for the state, the log, and the exported checkpoints `g_XXXXXXXX`, the newest also as
+            `checkpoint.pt`, with their `config.json`.
         seed: decides the initial weights and everything that is drawn.
         device: where to compute.
 
     Raises:
-        VocoderError: if `output` holds a run of another configuration or seed, or no utterance is long enough.
+        VocoderError: if `output` holds a run of another config or seed, or no utterance is long enough.
     """
 
     def __init__(
@@ -108,7 +110,7 @@ class VocoderTrainer:
         """Train until the budget is used up; the path of the last exported checkpoint."""
         interval = self.run.training.dev_interval_updates
         averages = _Averages()
-        last_saved = -1
+        last_saved = self.update if self.export_path.is_file() else None
         while budget.progress(self.update, self.seconds) < 1:
             started = time.monotonic()
             learning_rate = self._set_learning_rate(budget)
@@ -197,7 +199,7 @@ class VocoderTrainer:
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """Distances on whole dev utterances: mel (true durations), and frames by which predicted durations are off."""
+        """Errors on whole dev utterances: mel distance, and frames that predicted durations are off."""
         self.generator.eval()
         mel, off, num_units = 0.0, 0, 0
         for item in self.dev_items:
@@ -222,7 +224,8 @@ class VocoderTrainer:
     def save(self) -> None:
         """Write the resumable state, and export the generator in the public format with its config."""
         adversary = self.discriminators is not None
-        save_checkpoint_file({"generator": self.generator.state_dict()}, self.export_path)
+        for path in (self.export_path, self.output / NEWEST_FILE):
+            save_checkpoint_file({"generator": self.generator.state_dict()}, path)
         config_text = json.dumps(self.run.model_cfg, indent=2) + "\n"
         (self.output / CONFIG_FILE).write_text(config_text, encoding="utf-8")
         state: dict[str, Any] = {
@@ -246,7 +249,8 @@ class VocoderTrainer:
         state = load_checkpoint_file(path)
         if state.get("settings") != self._settings():
             raise VocoderError(
-                f"{path} is of a run with another config or seed; choose another output folder or remove this one"
+                f"{path} is of a run with another config or seed; choose another output folder, "
+                "or remove this one"
             )
         self.generator.load_state_dict(state["generator"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -264,13 +268,11 @@ class VocoderTrainer:
         return json.dumps(settings, sort_keys=True)
 
     def _log(self, values: dict[str, float]) -> None:
-        entry = {"update": self.update, "seconds": round(self.seconds, 2), **values}
-        rounded = {
-            key: float(f"{value:.5g}") if isinstance(value, float) else value for key, value in entry.items()
-        }
+        rounded = {key: float(f"{value:.5g}") for key, value in values.items()}
+        entry = {"update": self.update, "seconds": round(self.seconds, 2), **rounded}
         with (self.output / LOG_FILE).open("a", encoding="utf-8") as log:
-            log.write(json.dumps(rounded) + "\n")
-        logger.info("%s", "  ".join(f"{key} {value}" for key, value in rounded.items()))
+            log.write(json.dumps(entry) + "\n")
+        logger.info("%s", "  ".join(f"{key} {value}" for key, value in entry.items()))
 
 
 class _Averages:

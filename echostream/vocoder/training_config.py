@@ -30,9 +30,11 @@ _PUBLIC_MODEL: dict[str, Any] = {
 }
 _MINI_MODEL: dict[str, Any] = {
     **_PUBLIC_MODEL,
-    "upsample_initial_channel": 128,
-    "resblock_kernel_sizes": [3, 7],
-    "resblock_dilation_sizes": [[1, 3, 5], [1, 3, 5]],
+    "upsample_rates": [5, 4, 4, 4],
+    "upsample_kernel_sizes": [11, 8, 8, 8],
+    "upsample_initial_channel": 256,
+    "resblock_kernel_sizes": [3],
+    "resblock_dilation_sizes": [[1, 3, 5]],
     "embedding_dim": 64,
     "model_in_dim": 64,
     "dur_predictor_params": {
@@ -63,14 +65,15 @@ PRESETS: dict[str, dict[str, Any]] = {
 class TrainingConfig:
     """The `training` block of a vocoder config; every key is optional, and an unknown one is an error.
 
-    The learning rate rises over `warmup_updates` and then falls on a half cosine, over the run's budget of updates
-    or minutes, to `final_learning_rate` times its peak. `adversarial_from_update` null trains without discriminators.
+    The learning rate rises over `warmup_updates` and falls on a half cosine, over the run's budget of updates
+    or minutes, to `final_learning_rate` times its peak. Without `adversarial_from_update` (null) there are no
+    discriminators.
     `mel_resolutions` are (fft_samples, hop_samples, num_mels).
     """
 
     batch_size: int = 8
     segment_frames: int = 28
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     final_learning_rate: float = 0.05
     warmup_updates: int = 30
     adam_b1: float = 0.8

@@ -1,7 +1,7 @@
 """The vocoder's training data: recordings with one unit for each frame.
 
 Dimensions:
-    B: batch, F: unit frames of a segment, N: units of an utterance without repeats, S: samples, F times the hop.
+    B: batch, F: unit frames, N: units of an utterance without repeats, S: samples, F times the hop.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class UnitAudioItem:
 
 @dataclass(frozen=True)
 class SegmentBatch:
-    """Random segments: frame-level units [B, F], waveforms [B, 1, S], and the whole utterances they come from."""
+    """Random segments: frame-level units [B, F], waveforms [B, 1, S], and the utterances they come from."""
 
     code: Tensor
     waveform: Tensor
@@ -90,7 +90,7 @@ def load_waveform(item: UnitAudioItem, config: GeneratorConfig) -> tuple[Tensor,
 
 
 class SegmentSampler:
-    """Draws random segments; every frame of every utterance is equally likely to be drawn, and a seed decides all.
+    """Draws random segments; all segments of all utterances are equally likely, and a seed decides all.
 
     Utterances shorter than a segment are never drawn.
 
@@ -109,8 +109,8 @@ class SegmentSampler:
         if not self.items:
             longest = max(len(item.code) for item in items)
             raise VocoderError(
-                f"no utterance has the {needed} frames that segments of {segment_frames} frames need (the longest "
-                f"has {longest}); lower 'segment_frames'"
+                f"no utterance has the {needed} frames that segments of {segment_frames} frames need "
+                f"(the longest has {longest}); lower 'segment_frames'"
             )
         self.config = config
         self.segment_frames = segment_frames

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 class WeightNormConv(nn.Module):
     """A convolution whose weight is `weight_g * weight_v / |weight_v|`, the norm taken over all but axis 0.
 
-    `remove_weight_norm` freezes that product into one `weight`; outputs stay the same. torch's own hook of this kind
-    is deprecated and its successor renames the parameters, so that public checkpoints would no longer load.
+    `remove_weight_norm` freezes that product into one `weight`; outputs stay the same. torch's own hook of
+    this kind is deprecated, and its successor renames the parameters: public checkpoints would not load.
 
     Reference: Salimans and Kingma, "Weight Normalization", 2016, section 2.
     """

@@ -53,7 +53,7 @@ need_path DATA "the folder with the manifests, the YAML files and the dictionari
 
 # shellcheck disable=SC2034  # used by the scripts that source this file
 TASK_FLAGS=(
-    --user-dir echostream
+    --user-dir "$ROOT/echostream"
     --config-yaml "$CONFIG_YAML" --multitask-config-yaml "$MULTITASK_YAML"
     --task speech_to_speech_ctc --target-is-code --target-code-size "$CODE_SIZE" --vocoder code_hifigan
 )

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Simultaneous speech-to-speech translation: latency and speech. Variables: common.sh, simuleval.sh and
+# Simultaneous speech-to-speech translation: speech, latency, and ASR-BLEU. Variables: common.sh, simuleval.sh and
 #   VOCODER, VOCODER_CFG  CodeHiFiGAN checkpoint and config   (required)
+#   ASR_COMMAND           program that prints the transcript of {wav}; without it there is no ASR-BLEU
 set -euo pipefail
 # shellcheck source=scripts/fr-en/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -9,8 +10,11 @@ source "$SCRIPT_DIR/simuleval.sh"
 
 need_path VOCODER "a CodeHiFiGAN checkpoint"
 need_path VOCODER_CFG "the CodeHiFiGAN's config.json"
+QUALITY_FLAGS=()
+[[ -n ${ASR_COMMAND:-} ]] &&
+    QUALITY_FLAGS=(--quality-metrics ASR_BLEU --target-speech-lang en --asr-command "$ASR_COMMAND")
 simultaneous simul-s2st speech_to_speech target.txt \
     --vocoder "$VOCODER" --vocoder-cfg "$VOCODER_CFG" --dur-prediction --output-asr-translation True \
-    --quality-metrics --target-speech-lang en \
+    "${QUALITY_FLAGS[@]}" \
     --latency-metrics AL AP DAL StartOffset EndOffset LAAL ATD NumChunks DiscontinuitySum DiscontinuityAve \
     DiscontinuityNum RTF

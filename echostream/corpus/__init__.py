@@ -1,0 +1,1 @@
+"""Tools that make an EchoStream corpus from recordings or a grammar; `corpus.mini` runs them all."""

@@ -1,0 +1,320 @@
+"""Discrete target units: k-means over log-mel frames at 50 Hz, with a duration penalty.
+
+    python -m echostream.corpus.units train --wavs wavs.txt --num-units 200 --output kmeans.npz
+    python -m echostream.corpus.units quantize --wavs wavs.txt --model kmeans.npz --output units.tsv
+
+One unit stands for a frame of 320 samples at 16 kHz, so frames x 320 is the waveform's length. Units of one
+voice are a stand-in for those of a self-supervised speech model: good for comparing systems, not comparable
+with published numbers.
+
+Reference: the duration-penalised assignment is that of Kamper and van Niekerk, "Towards unsupervised phone
+and word segmentation using self-supervised vector-quantized neural networks" (2021).
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+import zipfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from echostream.corpus.steps import write_text
+from echostream.data.audio import read_audio
+
+Features = npt.NDArray[np.float32]
+Units = npt.NDArray[np.int64]
+
+SAMPLE_RATE = 16000
+HOP_SAMPLES = 320
+WINDOW_SAMPLES = 800
+NUM_FFT = 1024
+NUM_MEL_BINS = 80
+LOG_FLOOR = 1e-5
+MAX_TRAINING_FRAMES = 200_000
+# Features and centroids are rounded to this many digits. Sums in another order (other processors, other
+# numbers of threads) then give the same bytes, unless a value lies exactly on a rounding border.
+DECIMALS = 4
+# Bounds the memory of a batch of assignments: frames x units.
+BATCH_COSTS = 10_000_000
+
+
+@functools.lru_cache(maxsize=1)
+def _mel_filters() -> npt.NDArray[np.float64]:
+    """Triangular filters, evenly spaced in mel from 0 to 8 kHz: [bins, NUM_FFT / 2 + 1]."""
+    highest_mel = 2595.0 * np.log10(1.0 + SAMPLE_RATE / 2 / 700.0)
+    edges_hz = 700.0 * (10.0 ** (np.linspace(0.0, highest_mel, NUM_MEL_BINS + 2) / 2595.0) - 1.0)
+    frequencies = np.arange(NUM_FFT // 2 + 1) * SAMPLE_RATE / NUM_FFT
+    rising = (frequencies - edges_hz[:-2, None]) / (edges_hz[1:-1] - edges_hz[:-2])[:, None]
+    falling = (edges_hz[2:, None] - frequencies) / (edges_hz[2:] - edges_hz[1:-1])[:, None]
+    return np.maximum(0.0, np.minimum(rising, falling))
+
+
+def log_mel(samples: npt.ArrayLike) -> Features:
+    """Log-mel frames of 20 ms, each centred on its own 320 samples.
+
+    Args:
+        samples: [samples] at 16 kHz; a last part shorter than 320 samples gives no frame.
+
+    Returns:
+        [samples // 320, 80] float32.
+    """
+    signal = np.asarray(samples, dtype=np.float64)
+    frames = signal.size // HOP_SAMPLES
+    margin = (WINDOW_SAMPLES - HOP_SAMPLES) // 2
+    padded = np.pad(signal[: frames * HOP_SAMPLES], margin)
+    if not frames:
+        return np.zeros((0, NUM_MEL_BINS), dtype=np.float32)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW_SAMPLES)[::HOP_SAMPLES]
+    power = np.abs(np.fft.rfft(windows * np.hanning(WINDOW_SAMPLES), NUM_FFT)) ** 2
+    logs = np.log(np.maximum(power @ _mel_filters().T, LOG_FLOOR))
+    return np.round(logs, DECIMALS).astype(np.float32)
+
+
+def distances(features: npt.NDArray, centroids: npt.NDArray) -> npt.NDArray[np.float64]:
+    """Squared distances of frames [..., D] to centroids [K, D] in double precision: [..., K]."""
+    x = features.astype(np.float64, copy=False)
+    c = centroids.astype(np.float64, copy=False)
+    return np.maximum(0.0, (x**2).sum(-1, keepdims=True) - 2.0 * (x @ c.T) + (c**2).sum(-1))
+
+
+@dataclass(frozen=True)
+class UnitModel:
+    """Cluster centres, and the mean squared distance of frames to them, the unit of the duration penalty.
+
+    Attributes:
+        centroids: [K, 80] float32.
+        distortion: mean squared distance over the training frames.
+    """
+
+    centroids: Features
+    distortion: float
+
+    @property
+    def num_units(self) -> int:
+        """K, the number of units."""
+        return len(self.centroids)
+
+    def save(self, path: Path) -> None:
+        """Write an `.npz`; the same model always gives the same bytes."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, centroids=self.centroids, distortion=np.float64(self.distortion))
+
+    @classmethod
+    def load(cls, path: Path) -> UnitModel:
+        """Read a model; pickled data is refused.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: the file is not a unit model.
+        """
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no unit model {path}: train one with `units train`")
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                centroids, distortion = data["centroids"], float(data["distortion"])
+        except (ValueError, KeyError, TypeError, zipfile.BadZipFile, AttributeError) as error:
+            raise ValueError(f"{path} is not a unit model (centroids, distortion): {error}") from error
+        if centroids.ndim != 2 or centroids.shape[1] != NUM_MEL_BINS:
+            raise ValueError(f"{path}: centroids are {centroids.shape}, not [units, {NUM_MEL_BINS}]")
+        return cls(centroids.astype(np.float32), distortion)
+
+
+def _initial_centroids(frames: Features, num_units: int, rng: np.random.Generator) -> Features:
+    """k-means++: each next centre is drawn in proportion to its squared distance from the centres so far."""
+    points = frames.astype(np.float64)
+    norms = (points**2).sum(axis=1)
+    chosen = [int(rng.integers(len(points)))]
+    nearest = np.full(len(points), np.inf)
+    while True:
+        centre = points[chosen[-1]]
+        nearest = np.minimum(nearest, np.maximum(0.0, norms - 2.0 * (points @ centre) + centre @ centre))
+        nearest[chosen[-1]] = 0.0
+        if len(chosen) == num_units:
+            return frames[chosen]
+        total = np.cumsum(nearest)
+        if total[-1] <= 0.0:
+            raise ValueError(f"the frames hold only {len(chosen)} different values: lower --num-units")
+        drawn = np.searchsorted(total, rng.random() * total[-1], side="right")
+        chosen.append(int(min(drawn, len(points) - 1)))
+
+
+def train_units(
+    features: Sequence[Features], num_units: int, seed: int, *, max_iterations: int = 30
+) -> UnitModel:
+    """Cluster frames by k-means: k-means++ start, Lloyd iterations, at most 200,000 frames drawn by the seed.
+
+    Args:
+        features: log-mel frames [frames, 80] of each utterance.
+        num_units: K.
+        seed: any non-negative integer.
+        max_iterations: Lloyd iterations at most.
+
+    Raises:
+        ValueError: there are fewer frames than units.
+    """
+    frames = np.concatenate([np.zeros((0, NUM_MEL_BINS), dtype=np.float32), *features])
+    if num_units < 1 or num_units > len(frames):
+        raise ValueError(
+            f"{num_units} units cannot be learnt from {len(frames)} frames of 20 ms: "
+            "lower --num-units (at least 1) or give more speech"
+        )
+    rng = np.random.default_rng(seed)
+    if len(frames) > MAX_TRAINING_FRAMES:
+        frames = frames[np.sort(rng.choice(len(frames), MAX_TRAINING_FRAMES, replace=False))]
+    centroids = _initial_centroids(frames, num_units, rng)
+    labels = np.full(len(frames), -1)
+    for _ in range(max_iterations):
+        previous, (labels, nearest) = labels, _assign(frames, centroids)
+        if (labels == previous).all():
+            break
+        centroids = _means(frames, labels, nearest, centroids)
+    _, nearest = _assign(frames, centroids)
+    return UnitModel(centroids, round(float(nearest.mean()), DECIMALS))
+
+
+def _assign(frames: Features, centroids: Features) -> tuple[Units, npt.NDArray[np.float64]]:
+    """Nearest centre of each frame and its squared distance."""
+    labels, nearest = [], []
+    for start in range(0, len(frames), 16384):
+        block = distances(frames[start : start + 16384], centroids)
+        labels.append(block.argmin(axis=1))
+        nearest.append(block.min(axis=1))
+    return np.concatenate(labels), np.concatenate(nearest)
+
+
+def _means(
+    frames: Features, labels: Units, nearest: npt.NDArray[np.float64], centroids: Features
+) -> Features:
+    """New centres; an empty cluster takes over the worst represented frame that is left."""
+    order = np.argsort(labels, kind="stable")
+    present, starts, counts = np.unique(labels[order], return_index=True, return_counts=True)
+    updated = centroids.astype(np.float64)
+    updated[present] = np.add.reduceat(frames[order].astype(np.float64), starts, axis=0) / counts[:, None]
+    empty = np.setdiff1d(np.arange(len(centroids)), present)
+    updated[empty] = frames[np.argsort(-nearest, kind="stable")[: len(empty)]]
+    return np.round(updated, DECIMALS).astype(np.float32)
+
+
+def assign_units(features: Sequence[Features], model: UnitModel, duration_penalty: float) -> list[Units]:
+    """The unit of each frame: the sequence of least squared distance plus a penalty for each change of unit.
+
+    Args:
+        features: [frames, 80] of each utterance.
+        model: the centres.
+        duration_penalty: cost of a change in multiples of the model's distortion; 0 gives the nearest centre.
+
+    Returns:
+        [frames] units of each utterance.
+
+    Raises:
+        ValueError: the penalty is negative.
+    """
+    if duration_penalty < 0:
+        raise ValueError(f"the duration penalty is {duration_penalty}: it must not be negative")
+    order = sorted(range(len(features)), key=lambda index: (len(features[index]), index))
+    units: dict[int, Units] = {}
+    while order:
+        frames_in_longest = max(1, len(features[order[-1]]))
+        size = max(1, BATCH_COSTS // (frames_in_longest * model.num_units))
+        order, batch = order[:-size], order[-size:]
+        paths = _viterbi([features[index] for index in batch], model, duration_penalty * model.distortion)
+        units.update(zip(batch, paths, strict=True))
+    return [units[index] for index in range(len(features))]
+
+
+def _viterbi(features: list[Features], model: UnitModel, penalty: float) -> list[Units]:
+    lengths = [len(item) for item in features]
+    longest, rows = max(lengths, default=0), np.arange(len(features))
+    # Frames behind the end of a shorter row cost nothing: the best path stays on its last unit.
+    costs = np.zeros((longest, len(features), model.num_units))
+    for row, item in enumerate(features):
+        costs[: len(item), row] = distances(item, model.centroids)
+    total = np.zeros((len(features), model.num_units))
+    changed = np.zeros(costs.shape, dtype=bool)
+    best = np.zeros((longest, len(features)), dtype=np.int64)
+    for step in range(longest):
+        if step:
+            best[step] = total.argmin(axis=1)
+            change = total[rows, best[step]][:, None] + penalty
+            changed[step] = change < total
+            total = np.minimum(total, change)
+        total = total + costs[step]
+    paths = np.zeros((longest, len(features)), dtype=np.int64)
+    state = total.argmin(axis=1) if longest else rows
+    for step in range(longest - 1, -1, -1):
+        paths[step] = state
+        state = np.where(changed[step, rows, state], best[step], state)
+    return [paths[:length, row] for row, length in enumerate(lengths)]
+
+
+def reduce_units(units: npt.ArrayLike) -> tuple[list[int], list[int]]:
+    """Units without repeats and how many frames each lasts; the durations sum to the number of frames."""
+    frames = np.asarray(units, dtype=np.int64)
+    if not frames.size:
+        return [], []
+    starts = np.flatnonzero(np.r_[True, frames[1:] != frames[:-1]])
+    return frames[starts].tolist(), np.diff(np.r_[starts, frames.size]).tolist()
+
+
+def expand_units(units: Sequence[int], durations: Sequence[int]) -> list[int]:
+    """The inverse of `reduce_units`."""
+    return [unit for unit, duration in zip(units, durations, strict=True) for _ in range(duration)]
+
+
+def extract_log_mels(paths: Sequence[Path], num_jobs: int = 1) -> list[Features]:
+    """Log-mel frames of audio files of any rate, in the order of the paths."""
+    with ThreadPoolExecutor(max_workers=num_jobs) as pool:
+        return list(pool.map(lambda path: log_mel(read_audio(path, sample_rate=SAMPLE_RATE)), paths))
+
+
+def _read_paths(listing: Path) -> list[Path]:
+    if not listing.is_file():
+        raise FileNotFoundError(f"there is no list of audio files {listing}")
+    paths = [Path(line) for line in listing.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not paths:
+        raise ValueError(f"{listing} names no audio file: write one path a line")
+    return paths
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Learn units from a list of audio files, or write each file's units (tsv: audio, units, durations)."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    train = commands.add_parser("train", help="learn units")
+    quantize = commands.add_parser("quantize", help="write the units of audio files")
+    for command in (train, quantize):
+        command.add_argument("--wavs", type=Path, required=True, help="file with one audio path a line")
+        command.add_argument("--output", type=Path, required=True)
+        command.add_argument("--jobs", type=int, default=1)
+    train.add_argument("--num-units", type=int, default=200)
+    train.add_argument("--seed", type=int, default=1)
+    quantize.add_argument("--model", type=Path, required=True)
+    quantize.add_argument("--duration-penalty", type=float, default=1.0)
+    args = parser.parse_args(arguments)
+    try:
+        paths = _read_paths(args.wavs)
+        features = extract_log_mels(paths, args.jobs)
+        if args.command == "train":
+            train_units(features, args.num_units, args.seed).save(args.output)
+            return 0
+        lines = ["audio\tunits\tdurations\n"]
+        units = assign_units(features, UnitModel.load(args.model), args.duration_penalty)
+        for path, frames in zip(paths, units, strict=True):
+            reduced, durations = reduce_units(frames)
+            lines.append(f"{path}\t{' '.join(map(str, reduced))}\t{' '.join(map(str, durations))}\n")
+        write_text(args.output, "".join(lines))
+    except (ValueError, FileNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

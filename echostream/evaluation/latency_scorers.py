@@ -1,0 +1,80 @@
+"""Latency metrics of speech output that tell ideal and computation-aware times apart.
+
+For: SimulEval 1.1.4. Symptom: EndOffset, RTF and Discontinuity use ideal times even where they are reported
+as computation-aware. Without `--computation-aware` the figures are those of SimulEval's own formulas.
+"""
+
+from simuleval.evaluator.instance import Instance
+from simuleval.evaluator.scorers.latency_scorer import (
+    DiscontinuityAveScorer,
+    DiscontinuityNumScorer,
+    DiscontinuitySumScorer,
+    EndOffsetScorer,
+    LatencyScorer,
+    RTFScorer,
+    register_latency_scorer,
+)
+
+from echostream.evaluation.instances import is_speech
+from echostream.evaluation.playback import Playback, play
+
+
+def playback_of(scorer: LatencyScorer, instance: Instance) -> Playback:
+    """The instance's timeline in the scorer's sense of time.
+
+    Raises:
+        ValueError: for text output, which is not played.
+    """
+    if not is_speech(instance):
+        raise ValueError(f"{scorer.metric_name} is a metric of speech output; this system writes text")
+    return play(getattr(instance, scorer.timestamp_type), instance.durations)
+
+
+@register_latency_scorer("EndOffset")
+class RepairedEndOffsetScorer(EndOffsetScorer):
+    """When the output ends, after the end of the source (ms)."""
+
+    def compute(self, ins: Instance) -> float:
+        """The score of one utterance."""
+        if not is_speech(ins):
+            return float(super().compute(ins))
+        return playback_of(self, ins).end_ms - float(ins.source_length)
+
+
+@register_latency_scorer("RTF")
+class RepairedRTFScorer(RTFScorer):
+    """When the output ends, in lengths of the source."""
+
+    def compute(self, ins: Instance) -> float:
+        """The score of one utterance."""
+        if not is_speech(ins):
+            return float(super().compute(ins))
+        return playback_of(self, ins).end_ms / float(ins.source_length)
+
+
+@register_latency_scorer("DiscontinuitySum")
+class RepairedDiscontinuitySumScorer(DiscontinuitySumScorer):
+    """Total of the pauses inside the output (ms)."""
+
+    def compute(self, ins: Instance) -> float:
+        """The score of one utterance."""
+        return float(sum(playback_of(self, ins).silences))
+
+
+@register_latency_scorer("DiscontinuityAve")
+class RepairedDiscontinuityAveScorer(DiscontinuityAveScorer):
+    """Mean pause inside the output (ms); 0 without pauses."""
+
+    def compute(self, ins: Instance) -> float:
+        """The score of one utterance."""
+        silences = playback_of(self, ins).silences
+        return sum(silences) / len(silences) if silences else 0.0
+
+
+@register_latency_scorer("DiscontinuityNum")
+class RepairedDiscontinuityNumScorer(DiscontinuityNumScorer):
+    """Number of pauses inside the output."""
+
+    def compute(self, ins: Instance) -> int:
+        """The score of one utterance."""
+        return len(playback_of(self, ins).silences)

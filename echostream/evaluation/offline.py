@@ -1,0 +1,120 @@
+"""Scores of fairseq-generate's results: `python -m echostream.evaluation.offline --help`.
+
+The table of texts that the generator writes (`generate-<split>.text.tsv`) is put in the manifest's order, written as the
+plain files that StreamSpeech's scripts write (`.asr`, `.txt`, `.unit`), and compared with the manifest's columns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import editdistance
+from sacrebleu.metrics.bleu import BLEU
+
+# What is scored: name, column of the generator's table, column of the manifest, suffix of the plain file.
+OUTPUTS = (
+    ("recognition", "asr", "src_text", "asr"),
+    ("translation, text", "mt", "tgt_text", "txt"),
+    ("translation, CTC text", "st_ctc", "tgt_text", "ctc.txt"),
+    ("translation, units", "units", "tgt_audio", "unit"),
+)
+
+
+@dataclass(frozen=True)
+class Score:
+    """One line of the result; WER is in per cent."""
+
+    name: str
+    bleu: float
+    wer: float
+    signature: str
+
+    def __str__(self) -> str:
+        return f"{self.name}\tBLEU {self.bleu:.2f}\tWER {self.wer:.2f}\t{self.signature}"
+
+
+def read_table(path: Path) -> dict[str, dict[str, str]]:
+    """Read a tab-separated table by its `id` column.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it has no column `id` or names one twice.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such table")
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
+    if not rows or "id" not in rows[0]:
+        raise ValueError(f"{path}: has no rows with a column 'id'")
+    table = {row["id"]: row for row in rows}
+    if len(table) != len(rows):
+        raise ValueError(f"{path}: the same id stands twice")
+    return table
+
+
+def score(name: str, hypotheses: Sequence[str], references: Sequence[str]) -> Score:
+    """Corpus BLEU (13a, as sacreBLEU) and error rate over words.
+
+    Raises:
+        ValueError: if the references hold no words.
+    """
+    num_words = sum(len(reference.split()) for reference in references)
+    if num_words == 0:
+        raise ValueError(f"{name}: the references hold no words")
+    metric = BLEU()
+    bleu = float(metric.corpus_score(list(hypotheses), [list(references)]).score)
+    pairs = zip(hypotheses, references, strict=True)
+    errors = sum(editdistance.eval(left.split(), right.split()) for left, right in pairs)
+    return Score(name, bleu, 100.0 * errors / num_words, str(metric.get_signature()))
+
+
+def evaluate(manifest: Path, results: Path, split: str) -> list[Score]:
+    """Write the plain files and score what the manifest has a reference for.
+
+    Raises:
+        FileNotFoundError, ValueError: for missing or unfit tables; no utterance is left out silently.
+    """
+    references = read_table(manifest)
+    found = read_table(results / f"generate-{split}.text.tsv")
+    missing = [name for name in references if name not in found]
+    if missing:
+        raise ValueError(
+            f"{results}: {len(missing)} of {len(references)} utterances lack, first {missing[0]}"
+        )
+    scores = []
+    for name, column, reference_column, suffix in OUTPUTS:
+        hypotheses = [found[utterance][column] for utterance in references]
+        lines = "".join(f"{line}\n" for line in hypotheses)
+        (results / f"generate-{split}.{suffix}").write_text(lines, encoding="utf-8")
+        rows = references.values()
+        if all(row.get(reference_column) for row in rows):
+            scores.append(score(name, hypotheses, [row[reference_column] for row in rows]))
+        else:
+            print(f"{name}: not scored, since {manifest} has no column {reference_column}")
+    return scores
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m echostream.evaluation.offline", description="Score the results of fairseq-generate."
+    )
+    parser.add_argument("--manifest", required=True, help="TSV with id, and src_text, tgt_text, tgt_audio")
+    parser.add_argument("--results", required=True, help="fairseq-generate's --results-path")
+    parser.add_argument("--split", required=True, help="fairseq-generate's --gen-subset")
+    args = parser.parse_args(argv)
+    try:
+        scores = evaluate(Path(args.manifest), Path(args.results), args.split)
+    except (FileNotFoundError, ValueError) as error:
+        parser.error(str(error))
+    text = "".join(f"{line}\n" for line in scores)
+    (Path(args.results) / "scores.txt").write_text(text, encoding="utf-8")
+    print(text, end="")
+
+
+if __name__ == "__main__":
+    main()

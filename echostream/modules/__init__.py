@@ -1,0 +1,1 @@
+"""Network modules in plain PyTorch: Emformer, Conformer, their convolutions and attention."""

@@ -1,0 +1,141 @@
+"""The fr-en scripts, whole, on a corpus of a few sentences: corpus, vocoder, training, decoding, SimulEval."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = ROOT / "scripts" / "fr-en"
+NUM_UNITS = 40
+ARCHITECTURES = ("echostream_mini", "streamspeech_mini")
+# One layer everywhere: what is tested is that the parts fit, not what they learn.
+TINY = "--translation-decoder-layers 1 --synthesizer-encoder-layers 1 --decoder-layers 1 --encoder-layers 1".split()
+
+
+def run(command: list[str], environment: dict[str, str] | None = None) -> str:
+    """Run a command to its end; its output is in the failure's message."""
+    result = subprocess.run(
+        command,
+        env={**os.environ, "OMP_NUM_THREADS": "2", **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout[-6000:]}"
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a mini corpus in data/ and an untrained vocoder in vocoder/."""
+    folder = tmp_path_factory.mktemp("scripts")
+    data = folder / "data"
+    sizes = "--train 8 --dev 2 --test 2 --test-hard 2 --vocab-size 60".split()
+    module = [sys.executable, "-m"]
+    run([*module, "echostream.corpus.mini", "--output", str(data), *sizes, "--num-units", str(NUM_UNITS)])
+    lists = ["--train", str(data / "vocoder/train.jsonl"), "--dev", str(data / "vocoder/dev.jsonl")]
+    settings = f"--preset mini --num-embeddings {NUM_UNITS} --max-updates 1".split()
+    run([*module, "echostream.vocoder.training", *lists, "--output", str(folder / "vocoder"), *settings])
+    return folder
+
+
+def environment(work: Path, arch: str) -> dict[str, str]:
+    return {
+        "ARCH": arch,
+        "DATA": str(work / "data"),
+        "RUNS": str(work / "runs"),
+        "SAVE_DIR": str(work / arch),
+        "MODEL_PATH": str(work / arch / "checkpoint_last.pt"),
+        "VOCODER": str(work / "vocoder/checkpoint.pt"),
+        "VOCODER_CFG": str(work / "vocoder/config.json"),
+        "CODE_SIZE": str(NUM_UNITS),
+        "CHUNK_SIZES_MS": "640",
+        "NUM_WORKERS": "0",
+        "DEVICE": "cpu",
+        "ECHOSTREAM_VENV": sys.prefix,
+    }
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def trained(request: pytest.FixtureRequest, work: Path) -> dict[str, str]:
+    """The scripts' environment for an architecture that was trained for two updates."""
+    variables = environment(work, request.param)
+    updates = ["--max-update", "2", "--validate-interval-updates", "2", "--log-interval", "1"]
+    output = run([str(SCRIPTS / "train.simul-s2st.sh"), *TINY, *updates], variables)
+    assert "done training" in output
+    assert Path(variables["MODEL_PATH"]).is_file()
+    return variables
+
+
+def read_scores(folder: Path) -> dict[str, float]:
+    with (folder / "scores.tsv").open(encoding="utf-8") as table:
+        (row,) = csv.DictReader(table, delimiter="\t")
+    return {name: float(value) for name, value in row.items()}
+
+
+def results(variables: dict[str, str], name: str) -> Path:
+    return Path(variables["RUNS"]) / f"{variables['ARCH']}.{name}" / "chunk_size=640"
+
+
+def test_speech_to_speech(trained: dict[str, str]) -> None:
+    output = run([str(SCRIPTS / "simuleval.simul-s2st.sh"), "--end-index", "1"], trained)
+    assert "Streaming ASR:" in output or "Simultaneous translation:" in output
+    folder = results(trained, "simul-s2st")
+    scores = read_scores(folder)
+    assert scores["StartOffset"] >= 640
+    assert scores["StartOffset_CA"] > scores["StartOffset"]
+    assert soundfile.info(folder / "wavs" / "0_pred.wav").samplerate == 16000
+
+
+def test_speech_to_text(trained: dict[str, str]) -> None:
+    run([str(SCRIPTS / "simuleval.simul-s2tt.sh"), "--end-index", "1"], trained)
+    scores = read_scores(results(trained, "simul-s2tt"))
+    assert 0 <= scores["BLEU"] <= 100
+    assert scores["AL"] > 0
+
+
+def test_streaming_recognition(trained: dict[str, str]) -> None:
+    run([str(SCRIPTS / "simuleval.streaming-asr.sh"), "--end-index", "1"], trained)
+    assert read_scores(results(trained, "streaming-asr"))["WER"] >= 0
+
+
+def test_offline_decoding(trained: dict[str, str]) -> None:
+    output = run([str(SCRIPTS / "pred.offline-s2st.sh")], trained)
+    folder = Path(trained["RUNS"]) / f"{trained['ARCH']}.offline-s2st.generate"
+    for kind in ("asr", "txt", "unit"):
+        assert len((folder / f"generate-test.{kind}").read_text(encoding="utf-8").splitlines()) == 2, output
+    assert "BLEU" in (folder / "scores.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("arch", ["echostream", "streamspeech"])
+@pytest.mark.parametrize("script", sorted(path.name for path in SCRIPTS.glob("*-*.sh")))
+def test_dry_run_prints_commands_and_does_nothing(script: str, arch: str, tmp_path: Path) -> None:
+    variables = environment(tmp_path, arch)
+    output = run([str(SCRIPTS / script), "--dry-run"], variables)
+    assert "fairseq-" in output or "simuleval --agent" in output
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"DATA": ""}, "set DATA to"),
+        ({"DATA": "/nowhere"}, "/nowhere"),
+        ({"ARCH": "unity"}, "ARCH is 'unity'"),
+        ({"PRECISION": "fp8"}, "PRECISION is 'fp8'"),
+    ],
+)
+def test_bad_variables_are_named(changes: dict[str, str], message: str, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    variables = {**os.environ, **environment(tmp_path, "echostream"), **changes}
+    result = subprocess.run(
+        [str(SCRIPTS / "train.simul-s2st.sh")], env=variables, capture_output=True, text=True, check=False
+    )
+    assert result.returncode != 0
+    assert message in result.stderr

@@ -1,0 +1,292 @@
+"""The contract of every streaming module, as seven tests that run on an adapter of the module.
+
+Use: describe the module by a subclass of :class:`StreamingAdapter`, then::
+
+    @pytest.mark.parametrize("adapter", ADAPTERS, ids=str)
+    class TestMyModule(StreamingContract): ...
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from echostream.streaming import StreamFinishedError, StreamState
+
+TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-9}
+
+
+class StreamingAdapter(ABC):
+    """One module under test; time is dimension 1 of inputs ``[B, T, input_dim]`` and outputs ``[B, T', D]``.
+
+    ``period`` is a number of inputs after which the module's work repeats; ``num_inputs`` is a length that
+    fills every cache and ends within a period.
+    """
+
+    name: str
+    input_dim: int
+    period: int
+    num_inputs: int
+
+    def __str__(self) -> str:
+        return self.name
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """Return the module, in float32 and evaluation mode, with the same weights each time."""
+
+    @abstractmethod
+    def output_length(self, num_inputs: int) -> int:
+        """Return the number of outputs of a whole sequence."""
+
+    @abstractmethod
+    def num_ready(self, num_inputs: int) -> int:
+        """Return how many outputs are out after so many inputs of an open stream, no more, no fewer."""
+
+    @abstractmethod
+    def visible_inputs(self, output_index: int, num_inputs: int) -> range:
+        """Return the inputs that an output may read; the last one it does read."""
+
+    def forward(self, module: nn.Module, x: Tensor, lengths: Tensor) -> Tensor:
+        output: Tensor = module(x, lengths)[0]
+        return output
+
+    def init_state(self, module: Any, batch_size: int, dtype: torch.dtype) -> StreamState:
+        state: StreamState = module.init_state(batch_size, device=torch.device("cpu"), dtype=dtype)
+        return state
+
+    def step(self, module: Any, x: Tensor, state: StreamState, is_final: bool) -> Tensor:
+        output: Tensor = module.streaming_forward(x, state, is_final=is_final)
+        return output
+
+
+class WorkMeter(TorchDispatchMode):
+    """Counts the elements that all operations write, copies included: more than hooks on submodules see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_elements = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if not func.is_view:
+            outputs = result if isinstance(result, (tuple, list)) else [result]
+            self.num_elements += sum(output.numel() for output in outputs if isinstance(output, Tensor))
+        return result
+
+
+def random_input(adapter: StreamingAdapter, batch_size: int, num_inputs: int, dtype: torch.dtype) -> Tensor:
+    generator = torch.Generator().manual_seed(7)
+    shape = (batch_size, num_inputs, adapter.input_dim)
+    return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
+
+
+def offline(adapter: StreamingAdapter, module: nn.Module, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        return adapter.forward(module, x, torch.full((x.size(0),), x.size(1)))
+
+
+def stream(
+    adapter: StreamingAdapter,
+    module: nn.Module,
+    x: Tensor,
+    chunk_lengths: Sequence[int],
+    state: StreamState | None = None,
+    close: bool = True,
+) -> Tensor:
+    """Stream x in chunks of the given lengths; the last chunk closes the stream unless told not to."""
+    assert sum(chunk_lengths) == x.size(1)
+    if state is None:
+        state = adapter.init_state(module, x.size(0), x.dtype)
+    outputs = []
+    with torch.no_grad():
+        for index, chunk in enumerate(x.split(list(chunk_lengths), dim=1)):
+            is_final = close and index == len(chunk_lengths) - 1
+            outputs.append(adapter.step(module, chunk, state, is_final))
+    return torch.cat(outputs, dim=1)
+
+
+def even_chunks(num_inputs: int, chunk_length: int) -> list[int]:
+    full, rest = divmod(num_inputs, chunk_length)
+    return [chunk_length] * full + ([rest] if rest else [])
+
+
+def work_of_periods(adapter: StreamingAdapter, module: nn.Module, num_periods: int) -> list[int]:
+    """Return the work of each of many calls of one period of input."""
+    x = random_input(adapter, 1, adapter.period, torch.float32)
+    state = adapter.init_state(module, 1, torch.float32)
+    work = []
+    for _ in range(num_periods):
+        with torch.no_grad(), WorkMeter() as meter:
+            adapter.step(module, x, state, False)
+        work.append(meter.num_elements)
+    return work
+
+
+class StreamingContract:
+    """The seven tests; a subclass is parametrised by ``adapter``."""
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+    def test_1_streaming_equals_offline(self, adapter: StreamingAdapter, dtype: torch.dtype) -> None:
+        module = adapter.build().to(dtype)
+        lengths = [*range(1, adapter.period + 2), adapter.num_inputs - 1, adapter.num_inputs]
+        for num_inputs in lengths:
+            x = random_input(adapter, 2, num_inputs, dtype)
+            expected = offline(adapter, module, x)
+            assert expected.size(1) == adapter.output_length(num_inputs)
+            for chunk_length in (1, adapter.period, num_inputs):
+                actual = stream(adapter, module, x, even_chunks(num_inputs, chunk_length))
+                assert actual.dtype == dtype
+                torch.testing.assert_close(actual, expected, atol=TOLERANCE[dtype], rtol=0)
+
+    def test_2_any_chunking_gives_the_same_output(self, adapter: StreamingAdapter) -> None:
+        module = adapter.build().double()
+
+        @settings(deadline=None, max_examples=20, derandomize=True)
+        @given(st.lists(st.integers(0, adapter.period + 3), min_size=1, max_size=12))
+        def check(chunk_lengths: list[int]) -> None:
+            x = random_input(adapter, 1, sum(chunk_lengths), torch.float64)
+            actual = stream(adapter, module, x, chunk_lengths)
+            assert actual.size(1) == adapter.output_length(x.size(1))
+            if x.size(1) > 0:
+                expected = offline(adapter, module, x)
+                torch.testing.assert_close(actual, expected, atol=TOLERANCE[torch.float64], rtol=0)
+
+        check()
+
+    def test_2_an_output_comes_as_soon_as_its_inputs_are_there(self, adapter: StreamingAdapter) -> None:
+        module = adapter.build()
+        x = random_input(adapter, 1, adapter.num_inputs, torch.float32)
+        state = adapter.init_state(module, 1, x.dtype)
+        num_outputs = 0
+        with torch.no_grad():
+            for index in range(adapter.num_inputs):
+                num_outputs += adapter.step(module, x[:, index : index + 1], state, False).size(1)
+                assert num_outputs == adapter.num_ready(index + 1)
+            assert adapter.step(module, x[:, :0], state, False).size(1) == 0
+
+    def test_3_an_output_reads_the_inputs_it_may_and_no_other(self, adapter: StreamingAdapter) -> None:
+        module = adapter.build().double()
+        x = random_input(adapter, 1, adapter.num_inputs, torch.float64).requires_grad_()
+        with torch.enable_grad():
+            y = adapter.forward(module, x, torch.tensor([x.size(1)]))
+            weights = torch.arange(1, y.size(2) + 1, dtype=y.dtype).sin()
+            for index in range(y.size(1)):
+                (gradient,) = torch.autograd.grad((y[0, index] * weights).sum(), x, retain_graph=True)
+                read = gradient[0].abs().sum(dim=1).nonzero().flatten().tolist()
+                visible = adapter.visible_inputs(index, x.size(1))
+                assert read[0] >= visible.start
+                assert read[-1] == visible.stop - 1
+
+    def test_4_reset_equals_fresh(self, adapter: StreamingAdapter) -> None:
+        module = adapter.build()
+        x = random_input(adapter, 2, adapter.num_inputs, torch.float32)
+        chunks = even_chunks(adapter.num_inputs, 3)
+        expected = stream(adapter, module, x, chunks)
+        state = adapter.init_state(module, 2, x.dtype)
+        fresh_bytes = state.num_bytes
+        stream(adapter, module, 2 * x[:, : adapter.period + 1], [adapter.period, 1], state)
+        state.reset()
+        assert state.num_bytes == fresh_bytes
+        assert torch.equal(stream(adapter, module, x, chunks, state), expected)
+
+    def test_4_a_closed_stream_refuses_input(self, adapter: StreamingAdapter) -> None:
+        module = adapter.build()
+        x = random_input(adapter, 1, adapter.num_inputs, torch.float32)
+        state = adapter.init_state(module, 1, x.dtype)
+        stream(adapter, module, x, [adapter.num_inputs], state)
+        for rest in (x, x[:, :0]):
+            with pytest.raises(StreamFinishedError, match="reset"):
+                adapter.step(module, rest, state, False)
+
+    def test_4_two_interleaved_sessions_do_not_meet(self, adapter: StreamingAdapter) -> None:
+        module = adapter.build()
+        inputs = random_input(adapter, 2, adapter.num_inputs, torch.float32)
+        chunks = even_chunks(adapter.num_inputs, 3)
+        states = [adapter.init_state(module, 1, inputs.dtype) for _ in range(2)]
+        outputs: list[list[Tensor]] = [[], []]
+        with torch.no_grad():
+            for index, chunk in enumerate(inputs.split(chunks, dim=1)):
+                for row in range(2):
+                    is_final = index == len(chunks) - 1
+                    outputs[row].append(adapter.step(module, chunk[row : row + 1], states[row], is_final))
+        for row in range(2):
+            expected = stream(adapter, module, inputs[row : row + 1], chunks)
+            assert torch.equal(torch.cat(outputs[row], dim=1), expected)
+
+    def test_4_a_clone_replays(self, adapter: StreamingAdapter) -> None:
+        module = adapter.build()
+        x = random_input(adapter, 1, adapter.num_inputs, torch.float32)
+        middle = adapter.num_inputs // 2 + 1
+        state = adapter.init_state(module, 1, x.dtype)
+        stream(adapter, module, x[:, :middle], [middle], state, close=False)
+        snapshot = state.clone()
+        rest = x[:, middle:]
+        expected = stream(adapter, module, rest, even_chunks(rest.size(1), 2), state)
+        stream(adapter, module, -rest, [rest.size(1)], snapshot.clone())
+        moved = snapshot.to(device="cpu", dtype=x.dtype)
+        for replayed in (snapshot, moved):
+            actual = stream(adapter, module, rest, even_chunks(rest.size(1), 2), replayed)
+            assert torch.equal(actual, expected)
+
+    def test_5_the_state_is_bounded(self, adapter: StreamingAdapter) -> None:
+        module = adapter.build()
+        x = random_input(adapter, 1, 24 * adapter.period, torch.float32)
+        state = adapter.init_state(module, 1, x.dtype)
+        num_bytes = []
+        with torch.no_grad():
+            for chunk in x.split(1, dim=1):
+                adapter.step(module, chunk, state, False)
+                num_bytes.append(state.num_bytes)
+            largest = max(num_bytes[: len(num_bytes) // 2])
+            assert max(num_bytes[len(num_bytes) // 2 :]) <= largest
+            adapter.step(module, x, state, False)
+            assert state.num_bytes <= largest
+
+    def test_6_work_is_linear_in_time(self, adapter: StreamingAdapter) -> None:
+        num_warmup = 1 + adapter.num_inputs // adapter.period
+        work = work_of_periods(adapter, adapter.build(), num_warmup + 12)
+        assert min(work) > 0
+        assert len(set(work[num_warmup:])) == 1
+        assert max(work) <= 1.5 * work[-1]
+
+    def test_6_one_long_call_works_no_more_than_many_short_ones(self, adapter: StreamingAdapter) -> None:
+        module = adapter.build()
+        work = []
+        for num_periods in (16, 32, 48):
+            x = random_input(adapter, 1, num_periods * adapter.period, torch.float32)
+            state = adapter.init_state(module, 1, x.dtype)
+            with torch.no_grad(), WorkMeter() as meter:
+                adapter.step(module, x, state, False)
+            work.append(meter.num_elements)
+        assert work[2] - work[1] == work[1] - work[0] > 0
+
+    def test_7_a_padded_row_equals_the_single_row(self, adapter: StreamingAdapter) -> None:
+        module = adapter.build().double()
+        lengths = [adapter.num_inputs, adapter.num_inputs - 1, adapter.period + 1, adapter.period, 1]
+        x = random_input(adapter, len(lengths), adapter.num_inputs + 3, torch.float64)
+        for row, length in enumerate(lengths):
+            x[row, length:] = torch.nan
+        with torch.no_grad():
+            y = adapter.forward(module, x, torch.tensor(lengths))
+        assert not y.isnan().any()
+        for row, length in enumerate(lengths):
+            alone = offline(adapter, module, x[row : row + 1, :length])[0]
+            assert alone.size(0) == adapter.output_length(length)
+            torch.testing.assert_close(y[row, : alone.size(0)], alone, atol=1e-9, rtol=0)
+            assert not y[row, alone.size(0) :].any()
+
+    def test_7_a_streamed_row_equals_the_single_row(self, adapter: StreamingAdapter) -> None:
+        module = adapter.build().double()
+        x = random_input(adapter, 3, adapter.num_inputs, torch.float64)
+        chunks = even_chunks(adapter.num_inputs, adapter.period - 1 or 1)
+        together = stream(adapter, module, x, chunks)
+        for row in range(3):
+            alone = stream(adapter, module, x[row : row + 1], chunks)[0]
+            torch.testing.assert_close(together[row], alone, atol=1e-9, rtol=0)
