@@ -25,17 +25,24 @@ INSTALL_REQUIRES = [
 ]
 
 EXTRAS_REQUIRE = {
-    # ASR-BLEU with a local English recogniser (offline scoring of translated speech).
+    # A light English recogniser for ASR-BLEU: echostream/evaluation/recogniser.py.
     "evaluation": ["pocketsphinx>=5"],
-    # echostream.corpus: unit clustering. espeak-ng and flite are system packages (scripts/system_packages.txt).
+    # Clustering of units. espeak-ng and flite, which speak the mini corpus, are system packages.
     "corpus": ["scikit-learn>=1.4"],
-    "dev": ["pytest>=8", "hypothesis>=6", "ruff==0.17.6", "mypy==2.4.1", "scikit-learn>=1.4"],
+    "dev": [
+        "pytest>=8",
+        "hypothesis>=6",
+        "ruff==0.17.6",
+        "mypy==2.4.1",
+        "scikit-learn>=1.4",
+        "pocketsphinx>=5",
+    ],
 }
 
 setup(
     name="echostream",
     version="0.1.0",
-    description="Simultaneous speech-to-speech translation: an Emformer StreamSpeech for fairseq and SimulEval",
+    description="Simultaneous speech-to-speech translation for fairseq and SimulEval",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",

@@ -107,14 +107,14 @@ def write_vocoder_list(path: Path, utterances: Iterable[tuple[str, Sequence[int]
 def write_simuleval_lists(
     folder: Path, sources: Sequence[Path], targets: Sequence[str], transcripts: Sequence[str]
 ) -> list[Path]:
-    """Write source.txt, target.txt and transcript.txt, one utterance a line.
+    """Write wav_list.txt, target.txt and src.txt, one utterance a line.
 
     The sources are absolute, since SimulEval opens them from its working directory.
     """
     contents = {
-        "source.txt": [str(source.resolve()) for source in sources],
+        "wav_list.txt": [str(source.resolve()) for source in sources],
         "target.txt": list(targets),
-        "transcript.txt": list(transcripts),
+        "src.txt": list(transcripts),
     }
     for name, lines in contents.items():
         write_text(folder / name, "".join(line + "\n" for line in lines))

@@ -30,7 +30,7 @@ from echostream.data.fbank import num_fbank_frames
 
 # Part of every step's fingerprint: raise it when a change of the code changes what is built.
 BUILD_VERSION = 1
-# Bounds of memory: utterances whose features are held at a time, and those that k-means draws its frames from.
+# Bounds of memory: utterances whose features are held at a time, and those that k-means sees.
 BLOCK_UTTERANCES = 1000
 MAX_KMEANS_UTTERANCES = 4000
 TEXT_COLUMNS = ("id", "fr", "en", "template", "voice", "speed_wpm", "pitch")

@@ -24,6 +24,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
 
 from echostream.corpus.steps import write_text
 from echostream.data.audio import read_audio
@@ -126,38 +128,19 @@ class UnitModel:
         return cls(centroids.astype(np.float32), distortion)
 
 
-def _initial_centroids(frames: Features, num_units: int, rng: np.random.Generator) -> Features:
-    """k-means++: each next centre is drawn in proportion to its squared distance from the centres so far."""
-    points = frames.astype(np.float64)
-    norms = (points**2).sum(axis=1)
-    chosen = [int(rng.integers(len(points)))]
-    nearest = np.full(len(points), np.inf)
-    while True:
-        centre = points[chosen[-1]]
-        nearest = np.minimum(nearest, np.maximum(0.0, norms - 2.0 * (points @ centre) + centre @ centre))
-        nearest[chosen[-1]] = 0.0
-        if len(chosen) == num_units:
-            return frames[chosen]
-        total = np.cumsum(nearest)
-        if total[-1] <= 0.0:
-            raise ValueError(f"the frames hold only {len(chosen)} different values: lower --num-units")
-        drawn = np.searchsorted(total, rng.random() * total[-1], side="right")
-        chosen.append(int(min(drawn, len(points) - 1)))
-
-
 def train_units(
     features: Sequence[Features], num_units: int, seed: int, *, max_iterations: int = 30
 ) -> UnitModel:
-    """Cluster frames by k-means: k-means++ start, Lloyd iterations, at most 200,000 frames drawn by the seed.
+    """Cluster frames by k-means; of more than 200,000 frames, that many are drawn by the seed.
 
     Args:
         features: log-mel frames [frames, 80] of each utterance.
         num_units: K.
-        seed: any non-negative integer.
-        max_iterations: Lloyd iterations at most.
+        seed: 0 to 2^32 - 1.
+        max_iterations: iterations at most.
 
     Raises:
-        ValueError: there are fewer frames than units.
+        ValueError: there are fewer frames, or fewer different ones, than units.
     """
     frames = np.concatenate([np.zeros((0, NUM_MEL_BINS), dtype=np.float32), *features])
     if num_units < 1 or num_units > len(frames):
@@ -168,38 +151,15 @@ def train_units(
     rng = np.random.default_rng(seed)
     if len(frames) > MAX_TRAINING_FRAMES:
         frames = frames[np.sort(rng.choice(len(frames), MAX_TRAINING_FRAMES, replace=False))]
-    centroids = _initial_centroids(frames, num_units, rng)
-    labels = np.full(len(frames), -1)
-    for _ in range(max_iterations):
-        previous, (labels, nearest) = labels, _assign(frames, centroids)
-        if (labels == previous).all():
-            break
-        centroids = _means(frames, labels, nearest, centroids)
-    _, nearest = _assign(frames, centroids)
-    return UnitModel(centroids, round(float(nearest.mean()), DECIMALS))
-
-
-def _assign(frames: Features, centroids: Features) -> tuple[Units, npt.NDArray[np.float64]]:
-    """Nearest centre of each frame and its squared distance."""
-    labels, nearest = [], []
-    for start in range(0, len(frames), 16384):
-        block = distances(frames[start : start + 16384], centroids)
-        labels.append(block.argmin(axis=1))
-        nearest.append(block.min(axis=1))
-    return np.concatenate(labels), np.concatenate(nearest)
-
-
-def _means(
-    frames: Features, labels: Units, nearest: npt.NDArray[np.float64], centroids: Features
-) -> Features:
-    """New centres; an empty cluster takes over the worst represented frame that is left."""
-    order = np.argsort(labels, kind="stable")
-    present, starts, counts = np.unique(labels[order], return_index=True, return_counts=True)
-    updated = centroids.astype(np.float64)
-    updated[present] = np.add.reduceat(frames[order].astype(np.float64), starts, axis=0) / counts[:, None]
-    empty = np.setdiff1d(np.arange(len(centroids)), present)
-    updated[empty] = frames[np.argsort(-nearest, kind="stable")[: len(empty)]]
-    return np.round(updated, DECIMALS).astype(np.float32)
+    num_different = len(np.unique(frames, axis=0))
+    if num_different < num_units:
+        raise ValueError(f"the frames hold only {num_different} different values: lower --num-units")
+    # One start and one thread: the sums, and so the units, do not depend on the machine's cores.
+    with threadpool_limits(limits=1):
+        kmeans = KMeans(num_units, n_init=1, max_iter=max_iterations, random_state=seed)
+        kmeans.fit(frames.astype(np.float64))
+    centroids = np.round(kmeans.cluster_centers_, DECIMALS).astype(np.float32)
+    return UnitModel(centroids, round(float(kmeans.inertia_) / len(frames), DECIMALS))
 
 
 def assign_units(features: Sequence[Features], model: UnitModel, duration_penalty: float) -> list[Units]:

@@ -1,7 +1,8 @@
 """Scores of fairseq-generate's results: `python -m echostream.evaluation.offline --help`.
 
-The table of texts that the generator writes (`generate-<split>.text.tsv`) is put in the manifest's order, written as the
-plain files that StreamSpeech's scripts write (`.asr`, `.txt`, `.unit`), and compared with the manifest's columns.
+The table of texts that the generator writes (`generate-<split>.text.tsv`) is put in the manifest's order,
+written as plain files (`.asr`, `.txt`, `.unit`, as StreamSpeech's scripts do), and compared with the
+manifest's columns.
 """
 
 from __future__ import annotations

@@ -14,16 +14,17 @@ from echostream.models.echostream_config import (
 from echostream.models.echostream_encoder import EchoStreamSpeechEncoder
 from echostream.models.pretrained import load_pretrained_encoder
 from echostream.models.streamspeech_model import StreamSpeechModel, draw
-from echostream.modules.chunk_size import chunk_or_none
+from echostream.modules.chunk_size import OFFLINE_CHUNK_SIZE, chunk_or_none
 
 
 @register_model("echostream")
 class EchoStreamModel(StreamSpeechModel):
     """StreamSpeech whose encoder is an Emformer; heads, decoders and losses are the same.
 
-    A chunk is a segment of the Emformer. A requested chunk is cut to the longest trained segment, and
-    "offline" (999 or more, zero or less) means the longest trained segment: an Emformer has no other offline
-    mode.
+    A chunk is a segment of the Emformer, and no longer than the longest trained one. "Offline" (999 or more,
+    zero or less) is the longest trained segment too, since an Emformer has no other offline mode, with a text
+    decoder that waits for the end of the source and sees all of it. Training draws one of the segment lengths
+    or offline, as StreamSpeech's does.
 
     Reference: Emformer (Shi et al., ICASSP 2021); StreamSpeech (Zhang et al., ACL 2024).
     """
@@ -47,7 +48,7 @@ class EchoStreamModel(StreamSpeechModel):
             raise ValueError("echostream has no target speaker embedding: leave it out of the configuration")
         model = super().build_model(args, task)
         model.segment_length = args.segment_length
-        model.training_chunk_sizes = model.encoder.segment_lengths
+        model.training_chunk_sizes = (*model.encoder.segment_lengths, OFFLINE_CHUNK_SIZE)
         return model
 
     @classmethod
@@ -61,7 +62,7 @@ class EchoStreamModel(StreamSpeechModel):
         """
         if chunk_size is None:
             return self.segment_length
-        longest = max(self.training_chunk_sizes)
+        longest = max(self.encoder.segment_lengths)
         return min(chunk_or_none(chunk_size) or longest, longest)
 
     def encoder_arguments(self, chunk_size: int | None, conv_chunk_size: int | None) -> dict[str, int | None]:
@@ -77,11 +78,13 @@ class EchoStreamModel(StreamSpeechModel):
         return {"chunk_size": self.resolve_segment_length(chunk_size)}
 
     def mask_chunk_size(self, chunk_size: int | None) -> int | None:
-        """Return after how many encoder frames the encoder delivers: a segment."""
+        """Return after how many encoder frames the encoder delivers: a segment; None: all at the end."""
+        if chunk_size is not None and chunk_or_none(chunk_size) is None:
+            return None
         return self.resolve_segment_length(chunk_size)
 
     def draw_training_chunk(self, generator: torch.Generator | None = None) -> dict[str, int]:
-        """Draw the segment length of a training batch, as keyword arguments of ``forward``."""
+        """Draw the latency of a training batch, as keyword arguments of ``forward``."""
         return {"chunk_size": draw(self.training_chunk_sizes, generator)}
 
 

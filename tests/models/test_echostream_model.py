@@ -130,12 +130,12 @@ def test_missing_yaml(tmp_path: Path) -> None:
 
 def test_segment_lengths() -> None:
     model = tiny_echostream()
-    assert model.training_chunk_sizes == (2, 4, 8)
+    assert model.training_chunk_sizes == (2, 4, 8, 999)
     asked = {None: 4, 2: 2, 5: 5, 8: 8, 9: 8, 999: 8, 99999: 8, -1: 8}
     assert {chunk: model.resolve_segment_length(chunk) for chunk in asked} == asked
     generator = torch.Generator().manual_seed(1)
     drawn = [model.draw_training_chunk(generator) for _ in range(60)]
-    assert {tuple(chunk.items()) for chunk in drawn} == {(("chunk_size", size),) for size in (2, 4, 8)}
+    assert {tuple(chunk.items()) for chunk in drawn} == {(("chunk_size", size),) for size in (2, 4, 8, 999)}
 
 
 def test_chunk_size_reaches_encoder_and_mask() -> None:
