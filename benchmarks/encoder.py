@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import torch
 
@@ -35,7 +36,7 @@ def medians(ours: Callable[[], object], theirs: Callable[[], object], rounds: in
     return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
 
 
-def encoders(segment_length: int) -> tuple[EmformerEncoder, torch.nn.Module]:
+def encoders(segment_length: int) -> tuple[EmformerEncoder, Any]:
     """Return ours and torchaudio's with the same weights."""
     ours = EmformerEncoder(DIM, HEADS, FFN, LAYERS, segment_length, LEFT_CONTEXT, memory_size=MEMORY)
     theirs = load_torchaudio_source("models/emformer.py").Emformer(
