@@ -65,7 +65,9 @@ def training(num_frames: int, rounds: int) -> tuple[float, float]:
 @torch.inference_mode()
 def streaming(segment_length: int, rounds: int) -> tuple[float, float]:
     """One step of one stream, after the caches are full."""
-    ours, theirs = (encoder.eval() for encoder in encoders(segment_length))
+    ours, theirs = encoders(segment_length)
+    ours.eval()
+    theirs.eval()
     state, x = ours.init_state(1), torch.randn(1, segment_length, DIM)
     their_state: list[object] = [None]
     lengths = torch.tensor([segment_length])

@@ -54,7 +54,9 @@ ensure_system_packages() {
         sudo -n true 2>/dev/null || fail "missing system packages: ${missing[*]}. Run:  $by_hand"
     fi
     say "installing the system packages ${missing[*]}"
-    if ! { "${sudo[@]}" apt-get update -qq && "${sudo[@]}" apt-get install -y -qq "${missing[@]}"; } >/dev/null; then
+    local apt=("${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq) messages
+    if ! messages=$("${apt[@]}" update 2>&1 && "${apt[@]}" install -y "${missing[@]}" 2>&1); then
+        printf '%s\n' "$messages" | tail -n 5 >&2
         fail "could not install ${missing[*]}. Run:  $by_hand"
     fi
 }
@@ -77,7 +79,7 @@ ensure_venv() {
         "${pip[@]}" $TORCH
     fi
     constraint=$(mktemp)
-    "$VENV/bin/python" -c 'import torch; print("torch==" + torch.__version__)' >"$constraint"
+    "$VENV/bin/python" -W ignore -c 'import torch; print("torch==" + torch.__version__)' >"$constraint"
     say "installing fairseq (checked by hash) and EchoStream [$extras]; $(cat "$constraint") stays as it is"
     "${pip[@]}" --no-deps --require-hashes --requirement "$ROOT/requirements/fairseq.txt"
     "${pip[@]}" --constraint "$constraint" --editable "${ROOT}[$extras]"
