@@ -18,9 +18,9 @@ def data_folder(tmp_path: Path) -> Path:
     for path in CONFIGS.glob("*.yaml"):
         shutil.copy(path, tmp_path)
     np.savez(tmp_path / "gcmvn.npz", mean=np.zeros(80), std=np.ones(80))
-    for folder, name in (("src_unigram6000", "fr"), ("tgt_unigram6000", "en")):
+    for folder in ("src_unigram6000", "tgt_unigram6000"):  # the public files' names
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / f"spm_unigram_{name}.txt").write_text("▁a 1\n", encoding="utf-8")
+        (tmp_path / folder / "spm_unigram_fr.txt").write_text("▁a 1\n", encoding="utf-8")
     return tmp_path
 
 

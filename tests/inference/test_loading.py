@@ -60,7 +60,7 @@ def test_yaml_names_and_encoder_settings_come_from_the_checkpoint(copied: TinyCh
     config["echostream"] = {"segment_length": 8, "memory_size": 5}
     (copied.folder / "config.yaml").write_text(yaml.safe_dump(config))
     loaded = load_model(copied.checkpoint, data_bin=copied.folder)
-    assert max(loaded.model.training_chunk_sizes) == 8
+    assert max(loaded.model.encoder.segment_lengths) == 8
     assert loaded.task.args.memory_size == 2
 
 
@@ -158,7 +158,7 @@ def test_missing_text_task(copied: TinyCheckpoint) -> None:
 
 def test_overrides(checkpoints: dict[str, TinyCheckpoint]) -> None:
     loaded = load(checkpoints["echostream"], overrides={"segment_lengths": "4,16"})
-    assert max(loaded.model.training_chunk_sizes) == 16
+    assert max(loaded.model.encoder.segment_lengths) == 16
     assert np.isfinite(len(loaded.st_vocabulary))
 
 

@@ -279,7 +279,9 @@ def test_greedy_search_takes_the_best_token_at_each_step(
         ((found,),) = generator.generate([model], batch)
         net_input = batch["net_input"]
         with torch.no_grad():
-            encoder_out = model.encoder(net_input["src_tokens"], net_input["src_lengths"], chunk_size=999)
+            encoder_out = model.forward_encoder(
+                net_input["src_tokens"], net_input["src_lengths"], chunk_size=999
+            )
             prefix = [dictionary.eos()]
             while len(prefix) <= 6:
                 logits, features = model.decode_text(torch.tensor([prefix]), encoder_out)
