@@ -1,5 +1,6 @@
 """Install EchoStream: a fairseq ``--user-dir`` extension for simultaneous speech-to-speech translation."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -41,7 +42,7 @@ EXTRAS_REQUIRE = {
 
 setup(
     name="echostream",
-    version="0.1.0",
+    version=re.search(r'__version__ = "(.+)"', (ROOT / "echostream/__init__.py").read_text())[1],
     description="Simultaneous speech-to-speech translation for fairseq and SimulEval",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

@@ -6,11 +6,12 @@ from fairseq.data import Dictionary
 from fairseq.data.data_utils import post_process
 from torch import Tensor
 
+from echostream.policy.ctc_alignment import collapse
+
 
 def ctc_greedy(logits: Tensor, length: int, blank: int) -> list[int]:
     """Best path of one row `[T, V]`: repeats and blanks removed."""
-    path = logits[:length].argmax(dim=-1).unique_consecutive()
-    symbols: list[int] = path[path != blank].tolist()
+    symbols: list[int] = collapse(logits[:length].argmax(dim=-1), blank).tolist()
     return symbols
 
 

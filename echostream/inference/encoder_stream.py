@@ -7,8 +7,7 @@ from torch import Tensor
 
 from echostream.inference.chunking import chunk_encoder_frames
 from echostream.inference.interfaces import EncoderOut, StreamingEncoder, TranslationModel
-
-OFFLINE_CHUNK_SIZE = 999
+from echostream.modules.chunk_size import OFFLINE_CHUNK_SIZE
 
 
 class EncoderStream(Protocol):

@@ -1,4 +1,4 @@
-"""Chunk sizes of the Conformer baseline: which numbers mean a chunk, and which mean "offline"."""
+"""Chunk sizes in encoder frames: which numbers mean a chunk, which mean "offline", and which are trained."""
 
 OFFLINE_CHUNK_SIZE = 999
 """A chunk size of this many encoder frames or more (or of zero or less) means: no chunks at all."""

@@ -9,12 +9,13 @@ from fairseq.models import BaseFairseqModel
 from fairseq.sequence_generator import SequenceGenerator
 from torch import Tensor
 
+from echostream.policy.ctc_alignment import greedy_new_tokens
+from echostream.policy.read_write import WORD_START
 from echostream.tasks.chunk_sizes import parse_chunk_size
 from echostream.tasks.text_output import TextOutput, Texts
 from echostream.tasks.text_search import TextModel
 
 _NUM_SPECIAL = 4  # <s> <pad> </s> <unk>
-_WORD_START = "\u2581"
 _DEFAULT_MAX_LEN_B = 200
 
 
@@ -84,15 +85,13 @@ def ctc_best_path(log_probs: Tensor, blank: int) -> tuple[Tensor, Tensor]:
         Symbols `[N]` and the log-probability of each at its first position `[N]`.
     """
     scores, symbols = log_probs.max(dim=-1)
-    starts = torch.ones_like(symbols, dtype=torch.bool)
-    starts[1:] = symbols[1:] != symbols[:-1]
-    kept = starts & (symbols != blank)
+    kept = greedy_new_tokens(symbols.unsqueeze(0), blank)[0]
     return symbols[kept], scores[kept]
 
 
 def detokenize(symbols: list[str]) -> str:
     """Text of sentencepiece pieces."""
-    return "".join(symbols).replace(_WORD_START, " ").strip()
+    return "".join(symbols).replace(WORD_START, " ").strip()
 
 
 class TwoPassGenerator:
