@@ -3,15 +3,19 @@
 Everything after this module sees mono float32 samples in [-1, 1] at one sample rate.
 """
 
-import copy
 import functools
 import io
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
+import torch
+from torch import Tensor
+
+from echostream.streaming import StreamState
 
 Samples = npt.NDArray[np.float32]
 
@@ -82,7 +86,32 @@ def _filter_bank(up: int, down: int) -> tuple[npt.NDArray[np.float64], int]:
     return filters / filters.sum(axis=1, keepdims=True), half_width_samples
 
 
-class StreamingResampler:
+@dataclass
+class ResamplerState(StreamState):
+    """What a `Resampler` remembers of one stream; its size is bounded by the filter's length.
+
+    Args:
+        history_samples: zeros that stand before the signal, half a filter.
+        window: `[n]`, float64, input samples that coming outputs still read.
+        num_dropped_samples: samples of history and signal that lie before the window.
+        num_input_samples: samples heard.
+        num_output_samples: samples given out.
+    """
+
+    history_samples: int
+    window: Tensor
+    num_dropped_samples: int = 0
+    num_input_samples: int = 0
+    num_output_samples: int = 0
+
+    def reset(self) -> None:
+        """Forget the signal."""
+        self.finished = False
+        self.window = self.window.new_zeros(self.history_samples)
+        self.num_dropped_samples = self.num_input_samples = self.num_output_samples = 0
+
+
+class Resampler:
     """Polyphase FIR resampler whose output, for any chunking, equals that for the whole signal bit for bit.
 
     The whole signal of `n` samples gives `ceil(n * to_rate / from_rate)` samples. The look-ahead is 32
@@ -101,101 +130,79 @@ class StreamingResampler:
         divisor = math.gcd(self.from_rate, self.to_rate)
         self._up = self.to_rate // divisor
         self._down = self.from_rate // divisor
-        self._identity = self._up == self._down
-        if not self._identity:
+        self._is_identity = self._up == self._down
+        if not self._is_identity:
             self._filters, self._half_width_samples = _filter_bank(self._up, self._down)
-        self.reset()
 
-    def reset(self) -> None:
-        """Make the object as if newly built."""
-        self._finished = False
-        self._num_input_samples = 0
-        self._num_output_samples = 0
-        if not self._identity:
-            self._buffer = np.zeros(self._half_width_samples - 1, dtype=np.float64)
-            self._buffer_start = -(self._half_width_samples - 1)  # position of the buffer's first sample
+    def forward(self, samples: npt.ArrayLike) -> Samples:
+        """Resample a whole signal, `[n]` or `[n, channels]`, to float32 `[ceil(n * to_rate / from_rate)]`."""
+        return self.streaming_forward(samples, self.init_state(), is_final=True)
 
-    def clone(self) -> "StreamingResampler":
-        """An independent copy that goes on from here."""
-        return copy.deepcopy(self)
+    def init_state(self) -> ResamplerState:
+        """Return the state of one stream at its start."""
+        history_samples = 0 if self._is_identity else self._half_width_samples - 1
+        return ResamplerState(history_samples, torch.zeros(history_samples, dtype=torch.float64))
 
-    @property
-    def num_bytes(self) -> int:
-        """Size of the state, bounded by the filter's length."""
-        return 0 if self._identity else self._buffer.nbytes
-
-    def push(self, samples: npt.ArrayLike, *, is_final: bool = False) -> Samples:
+    def streaming_forward(
+        self, samples: npt.ArrayLike, state: ResamplerState, *, is_final: bool = False
+    ) -> Samples:
         """Resample the next samples.
 
         Args:
             samples: `[n]` or `[n, channels]` at `from_rate`, n >= 0.
+            state: from `init_state`, changed in place.
             is_final: no more samples will come; flushes.
         Returns:
             float32 `[m]` at `to_rate`, as many as are determined by now.
         Raises:
             AudioError: for bad samples.
-            RuntimeError: after a final call.
+            StreamFinishedError: if the stream is closed already.
         """
-        if self._finished:
-            raise RuntimeError("the resampler got its final samples already; call reset() first")
         mono = to_mono(samples)
-        self._finished = is_final
-        self._num_input_samples += mono.size
-        if self._identity:
-            self._num_output_samples += mono.size
+        state.begin_step(is_final=is_final)
+        state.num_input_samples += mono.size
+        if self._is_identity:
+            state.num_output_samples += mono.size
             return mono
         padding_samples = self._half_width_samples if is_final else 0
-        self._buffer = np.concatenate([self._buffer, mono, np.zeros(padding_samples)])
-        count = self._num_available() - self._num_output_samples
-        output = self._convolve(count)
-        self._num_output_samples += count
-        self._drop_used()
+        window = np.concatenate([state.window.numpy(), mono, np.zeros(padding_samples)])
+        count = self._num_available(state) - state.num_output_samples
+        output = self._convolve(window, state, count)
+        state.num_output_samples += count
+        drop = state.num_output_samples * self._down // self._up - state.num_dropped_samples
+        drop = min(max(drop, 0), window.size)
+        state.num_dropped_samples += drop
+        state.window = torch.from_numpy(window[drop:].copy())
         return output
 
-    def _num_available(self) -> int:
+    def _num_available(self, state: ResamplerState) -> int:
         """How many output samples are determined by the input so far."""
-        if self._finished:
-            return -(-self._num_input_samples * self._up // self._down)
-        usable_samples = self._num_input_samples - self._half_width_samples
+        if state.finished:
+            return -(-state.num_input_samples * self._up // self._down)
+        usable_samples = state.num_input_samples - self._half_width_samples
         # output n needs input floor(n * down / up) + half_width, the last of which must be there
         return max(0, -(-usable_samples * self._up // self._down)) if usable_samples > 0 else 0
 
-    def _convolve(self, count: int) -> Samples:
+    def _convolve(self, window: npt.NDArray[np.float64], state: ResamplerState, count: int) -> Samples:
         output = np.empty(count, dtype=np.float32)
+        if count == 0:
+            return output
         taps = self._filters.shape[1]
         block = max(1, _GATHER_VALUES // taps)
-        windows = np.lib.stride_tricks.sliding_window_view(self._buffer, taps) if count else None
+        inputs = np.lib.stride_tricks.sliding_window_view(window, taps)
         for begin in range(0, count, block):
-            assert windows is not None
             end = min(begin + block, count)
-            positions, phases = self._positions(begin, end)
-            output[begin:end] = (windows[positions] * self._filters[phases]).sum(axis=1)
+            first = (state.num_output_samples + begin) * self._down
+            whole, rest = divmod(first, self._up)
+            steps = rest + np.arange(end - begin, dtype=np.int64) * self._down
+            positions = whole - state.num_dropped_samples + steps // self._up
+            output[begin:end] = (inputs[positions] * self._filters[steps % self._up]).sum(axis=1)
         return output
-
-    def _positions(self, begin: int, end: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        first = (self._num_output_samples + begin) * self._down
-        whole, rest = divmod(first, self._up)
-        steps = rest + np.arange(end - begin, dtype=np.int64) * self._down
-        start = whole - (self._half_width_samples - 1) - self._buffer_start
-        return start + steps // self._up, steps % self._up
-
-    def _drop_used(self) -> None:
-        next_start = self._num_output_samples * self._down // self._up - (self._half_width_samples - 1)
-        drop = min(next_start - self._buffer_start, self._buffer.size)
-        if drop > 0:
-            self._buffer = self._buffer[drop:].copy()
-            self._buffer_start += drop
 
 
 def resample(samples: npt.ArrayLike, from_rate: int, to_rate: int) -> Samples:
-    """Resample a whole signal, exactly as `StreamingResampler` does in pieces.
-
-    Args:
-        samples: `[n]` or `[n, channels]`.
-    Returns:
-        float32 `[ceil(n * to_rate / from_rate)]`.
-    """
-    return StreamingResampler(from_rate, to_rate).push(samples, is_final=True)
+    """Resample a whole signal; see `Resampler`."""
+    return Resampler(from_rate, to_rate).forward(samples)
 
 
 def _open(path: str | Path) -> tuple[io.BytesIO | str, str]:

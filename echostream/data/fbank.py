@@ -6,6 +6,7 @@ Features are Kaldi's: 80 mel bins, windows of 25 ms every 10 ms, a frame only wh
 
 import functools
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import kaldi_native_fbank
@@ -14,7 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from echostream.data.audio import Samples, StreamingResampler, to_mono
+from echostream.data.audio import Resampler, ResamplerState, to_mono
+from echostream.streaming import StreamState
 
 SAMPLE_RATE = 16000
 NUM_MEL_BINS = 80
@@ -42,51 +44,55 @@ def num_fbank_frames(num_samples: int) -> int:
     return 0 if num_samples < WINDOW_SAMPLES else 1 + (num_samples - WINDOW_SAMPLES) // HOP_SAMPLES
 
 
-class StreamingFbank:
+@dataclass
+class FbankState(StreamState):
+    """What the filter bank remembers of one stream.
+
+    Args:
+        rest: `[n]`, float32, samples that no finished hop has used up; fewer than one window.
+    """
+
+    rest: Tensor
+
+    def reset(self) -> None:
+        """Forget the signal."""
+        self.finished = False
+        self.rest = self.rest.new_zeros(0)
+
+
+class Fbank:
     """Incremental filter bank; for any chunking its frames equal those of the whole signal bit for bit.
 
-    A frame depends on its own window alone, so the state is the samples that no finished hop has used up
-    (at most one window).
+    A frame depends on its own window alone.
 
     Dimensions: n samples at 16 kHz, F frames of 10 ms.
     """
 
-    def __init__(self) -> None:
-        self.reset()
+    def forward(self, samples: npt.ArrayLike) -> Tensor:
+        """Features of a whole signal, `[n]` in [-1, 1], to float32 `[F, 80]`; F is 0 for less than 25 ms."""
+        return self.streaming_forward(samples, self.init_state(), is_final=True)
 
-    def reset(self) -> None:
-        """Make the object as if newly built."""
-        self._rest: Samples = np.zeros(0, dtype=np.float32)
-        self._finished = False
+    def init_state(self) -> FbankState:
+        """Return the state of one stream at its start."""
+        return FbankState(torch.zeros(0))
 
-    def clone(self) -> "StreamingFbank":
-        """An independent copy that goes on from here."""
-        other = StreamingFbank()
-        other._rest = self._rest.copy()
-        other._finished = self._finished
-        return other
-
-    @property
-    def num_bytes(self) -> int:
-        """Size of the state."""
-        return self._rest.nbytes
-
-    def push(self, samples: npt.ArrayLike, *, is_final: bool = False) -> Tensor:
+    def streaming_forward(
+        self, samples: npt.ArrayLike, state: FbankState, *, is_final: bool = False
+    ) -> Tensor:
         """Features of the windows that the next samples complete.
 
         Args:
             samples: `[n]` in [-1, 1] at 16 kHz, n >= 0.
+            state: from `init_state`, changed in place.
             is_final: no more samples will come.
         Returns:
             float32 `[F, 80]`, F may be 0.
         Raises:
             AudioError: for samples of another shape or that are not finite.
-            RuntimeError: after a final call.
+            StreamFinishedError: if the stream is closed already.
         """
-        if self._finished:
-            raise RuntimeError("the filter bank got its final samples already; call reset() first")
-        signal = np.concatenate([self._rest, to_mono(samples)])
-        self._finished = is_final
+        signal = np.concatenate([state.rest.numpy(), to_mono(samples)])
+        state.begin_step(is_final=is_final)
         num_frames = num_fbank_frames(signal.size)
         output = np.empty((num_frames, NUM_MEL_BINS), dtype=np.float32)
         frames_a_block = _BLOCK_SAMPLES // HOP_SAMPLES
@@ -97,19 +103,13 @@ class StreamingFbank:
             extractor.accept_waveform(SAMPLE_RATE, block * _SCALE)
             for frame in range(end - begin):
                 output[begin + frame] = extractor.get_frame(frame)
-        self._rest = signal[num_frames * HOP_SAMPLES :].copy()
+        state.rest = torch.from_numpy(signal[num_frames * HOP_SAMPLES :].copy())
         return torch.from_numpy(output)
 
 
 def extract_fbank(samples: npt.ArrayLike) -> Tensor:
-    """Features of a whole signal.
-
-    Args:
-        samples: `[n]` in [-1, 1] at 16 kHz.
-    Returns:
-        float32 `[F, 80]`; F is 0 for less than 25 ms.
-    """
-    return StreamingFbank().push(samples, is_final=True)
+    """Features of a whole signal; see `Fbank.forward`."""
+    return Fbank().forward(samples)
 
 
 class GlobalCMVN:
@@ -159,10 +159,35 @@ class GlobalCMVN:
         return (fbank - self.mean.to(fbank)) / self.std.to(fbank)
 
 
-class StreamingFrontEnd:
-    """Samples at any rate in, normalised features out; equal to the whole signal's bit for bit.
+@dataclass
+class FrontEndState(StreamState):
+    """What the front end remembers of one stream.
 
-    The sample rate is fixed by the first call until `reset()`.
+    Args:
+        fbank: the filter bank's state.
+        resampler: the resampler's state; None before the first samples.
+        sample_rate: rate of the stream in Hz; 0 before the first samples.
+    """
+
+    fbank: FbankState
+    resampler: ResamplerState | None = None
+    sample_rate: int = 0
+
+    def reset(self) -> None:
+        """Start a new stream, which may have another rate."""
+        self.finished = False
+        self.fbank.reset()
+        self.resampler = None
+        self.sample_rate = 0
+
+
+@functools.lru_cache(maxsize=8)
+def _resampler(sample_rate: int) -> Resampler:
+    return Resampler(sample_rate, SAMPLE_RATE)
+
+
+class FrontEnd:
+    """Samples at any rate in, normalised features out; streaming equals the whole signal bit for bit.
 
     Args:
         cmvn: normalisation, or None for plain features.
@@ -170,30 +195,24 @@ class StreamingFrontEnd:
 
     def __init__(self, cmvn: GlobalCMVN | None = None) -> None:
         self.cmvn = cmvn
-        self.reset()
+        self._fbank = Fbank()
 
-    def reset(self) -> None:
-        """Make the object as if newly built."""
-        self._resampler: StreamingResampler | None = None
-        self._fbank = StreamingFbank()
+    def forward(self, samples: npt.ArrayLike, sample_rate: int) -> Tensor:
+        """Features `[F, 80]` of a whole signal, `[n]` or `[n, channels]`."""
+        return self.streaming_forward(samples, self.init_state(), sample_rate=sample_rate, is_final=True)
 
-    def clone(self) -> "StreamingFrontEnd":
-        """An independent copy that goes on from here."""
-        other = StreamingFrontEnd(self.cmvn)
-        other._resampler = None if self._resampler is None else self._resampler.clone()
-        other._fbank = self._fbank.clone()
-        return other
+    def init_state(self) -> FrontEndState:
+        """Return the state of one stream at its start; its first samples set the rate."""
+        return FrontEndState(self._fbank.init_state())
 
-    @property
-    def num_bytes(self) -> int:
-        """Size of the state."""
-        return self._fbank.num_bytes + (self._resampler.num_bytes if self._resampler is not None else 0)
-
-    def push(self, samples: npt.ArrayLike, sample_rate: int, *, is_final: bool = False) -> Tensor:
+    def streaming_forward(
+        self, samples: npt.ArrayLike, state: FrontEndState, *, sample_rate: int, is_final: bool = False
+    ) -> Tensor:
         """Features that the next samples complete.
 
         Args:
             samples: `[n]` or `[n, channels]` in [-1, 1], n >= 0.
+            state: from `init_state`, changed in place.
             sample_rate: their rate in Hz.
             is_final: no more samples will come.
         Returns:
@@ -201,13 +220,18 @@ class StreamingFrontEnd:
         Raises:
             AudioError: for bad samples or a bad rate.
             ValueError: when the rate changes in mid-stream.
+            StreamFinishedError: if the stream is closed already.
         """
-        if self._resampler is None:
-            self._resampler = StreamingResampler(sample_rate, SAMPLE_RATE)
-        if sample_rate != self._resampler.from_rate:
+        resampler = _resampler(sample_rate)
+        if state.resampler is None:
+            state.resampler = resampler.init_state()
+            state.sample_rate = sample_rate
+        if sample_rate != state.sample_rate:
             raise ValueError(
-                f"the sample rate changed from {self._resampler.from_rate} to {sample_rate} Hz; "
+                f"the sample rate changed from {state.sample_rate} to {sample_rate} Hz; "
                 "reset() starts a new stream"
             )
-        fbank = self._fbank.push(self._resampler.push(samples, is_final=is_final), is_final=is_final)
+        resampled = resampler.streaming_forward(samples, state.resampler, is_final=is_final)
+        fbank = self._fbank.streaming_forward(resampled, state.fbank, is_final=is_final)
+        state.begin_step(is_final=is_final)
         return fbank if self.cmvn is None else self.cmvn(fbank)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 
 from echostream.data.audio import Samples
-from echostream.data.fbank import StreamingFrontEnd
+from echostream.data.fbank import FrontEnd
 from echostream.inference.chunking import ChunkBuffer
 from echostream.inference.encoder_stream import as_encoder_out, build_encoder_stream, encoder_chunk_size
 from echostream.inference.interfaces import StreamingEncoder
@@ -104,7 +104,8 @@ class StreamingTranslator:
         self.options = options
         self.synthesizer = synthesizer
         self._buffer = ChunkBuffer(options.chunk_ms)
-        self._front_end = StreamingFrontEnd(loaded.cmvn)
+        self._front_end = FrontEnd(loaded.cmvn)
+        self._front_end_state = self._front_end.init_state()
         chunk_size = encoder_chunk_size(loaded.model, options.chunk_ms, options.segment_length)
         self._encoder = build_encoder_stream(
             loaded.model, chunk_size, device=loaded.device, dtype=loaded.dtype
@@ -125,7 +126,7 @@ class StreamingTranslator:
     def reset(self) -> None:
         """Start a new utterance: as if newly built, with the encoder's caches cleared."""
         self._buffer.reset()
-        self._front_end.reset()
+        self._front_end_state.reset()
         self._encoder.reset()
         self._text.reset()
         self._units.reset()
@@ -194,7 +195,9 @@ class StreamingTranslator:
     @torch.inference_mode()
     def _step(self, chunk: Samples, *, is_final: bool) -> StepResult:
         """One chunk: encode it, then READ or WRITE."""
-        features = self._front_end.push(chunk, self._buffer.sample_rate or 0, is_final=is_final)
+        features = self._front_end.streaming_forward(
+            chunk, self._front_end_state, sample_rate=self._buffer.sample_rate or 0, is_final=is_final
+        )
         self._encoder.push(features, is_final=is_final)
         if self._encoder.frames.size(0) == 0:
             return StepResult()

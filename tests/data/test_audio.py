@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from echostream.data.audio import (
     AudioError,
     MissingAudioError,
+    Resampler,
     Samples,
-    StreamingResampler,
     read_audio,
     read_audio_native,
     resample,
     to_mono,
 )
+from echostream.streaming import StreamFinishedError
 
 
 def noise(num_samples: int, seed: int = 0) -> Samples:
@@ -42,10 +43,11 @@ def test_streaming_equals_whole_signal(rates: tuple[int, int], num_samples: int,
     signal = noise(num_samples)
     whole = resample(signal, *rates)
     assert whole.size == -(-num_samples * rates[1] // rates[0])
-    resampler = StreamingResampler(*rates)
+    resampler = Resampler(*rates)
+    state = resampler.init_state()
     borders = sorted(min(cut, num_samples) for cut in cuts)
-    pieces = [resampler.push(piece) for piece in np.split(signal, borders)]
-    pieces.append(resampler.push(np.zeros(0), is_final=True))
+    pieces = [resampler.streaming_forward(piece, state) for piece in np.split(signal, borders)]
+    pieces.append(resampler.streaming_forward(np.zeros(0), state, is_final=True))
     np.testing.assert_array_equal(np.concatenate(pieces), whole)
 
 
@@ -65,38 +67,54 @@ def test_agrees_with_soxr_and_removes_what_would_alias() -> None:
 
 
 def test_output_is_delayed_by_a_few_milliseconds_only() -> None:
-    resampler = StreamingResampler(48000, 16000)
-    assert resampler.push(noise(4800)).size >= 1600 - 35
+    resampler = Resampler(48000, 16000)
+    assert resampler.streaming_forward(noise(4800), resampler.init_state()).size >= 1600 - 35
 
 
 def test_state_is_bounded_and_clone_and_reset_work() -> None:
-    resampler = StreamingResampler(44100, 16000)
+    resampler = Resampler(44100, 16000)
+    state, fresh = resampler.init_state(), resampler.init_state()
     sizes = []
     for seed in range(20):
-        resampler.push(noise(4410, seed))
-        sizes.append(resampler.num_bytes)
+        resampler.streaming_forward(noise(4410, seed), state)
+        sizes.append(state.num_bytes)
     assert max(sizes) <= 8 * 220
-    copy = resampler.clone()
-    np.testing.assert_array_equal(resampler.push(noise(999)), copy.push(noise(999)))
-    resampler.push(noise(10), is_final=True)
-    with pytest.raises(RuntimeError, match="reset"):
-        resampler.push(noise(10))
-    assert copy.push(noise(10)).size > 0
-    resampler.reset()
+    other = state.clone()
     np.testing.assert_array_equal(
-        resampler.push(noise(999)), StreamingResampler(44100, 16000).push(noise(999))
+        resampler.streaming_forward(noise(999), state), resampler.streaming_forward(noise(999), other)
     )
+    resampler.streaming_forward(noise(10), state, is_final=True)
+    with pytest.raises(StreamFinishedError, match="reset"):
+        resampler.streaming_forward(noise(10), state)
+    assert resampler.streaming_forward(noise(10), other).size > 0
+    state.reset()
+    np.testing.assert_array_equal(
+        resampler.streaming_forward(noise(999), state), resampler.streaming_forward(noise(999), fresh)
+    )
+
+
+def test_interleaved_streams_share_a_resampler() -> None:
+    resampler = Resampler(48000, 16000)
+    signals = [noise(3000, seed) for seed in (1, 2)]
+    states = [resampler.init_state() for _ in signals]
+    pieces: list[list[Samples]] = [[], []]
+    for start in range(0, 3000, 700):
+        for signal, state, outputs in zip(signals, states, pieces, strict=True):
+            piece = signal[start : start + 700]
+            outputs.append(resampler.streaming_forward(piece, state, is_final=start + 700 >= 3000))
+    for signal, outputs in zip(signals, pieces, strict=True):
+        np.testing.assert_array_equal(np.concatenate(outputs), resampler.forward(signal))
 
 
 @pytest.mark.parametrize("rate", [0, -8000, 16000.5, True])
 def test_bad_rates(rate: int) -> None:
     with pytest.raises(AudioError, match="sample rate"):
-        StreamingResampler(rate, 16000)
+        Resampler(rate, 16000)
 
 
 def test_extreme_ratio_is_refused() -> None:
     with pytest.raises(AudioError, match="convert the audio"):
-        StreamingResampler(191999, 191998)
+        Resampler(191999, 191998)
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])

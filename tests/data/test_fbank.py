@@ -13,12 +13,13 @@ from echostream.data.audio import AudioError, Samples, resample
 from echostream.data.fbank import (
     NUM_MEL_BINS,
     SAMPLE_RATE,
+    Fbank,
+    FrontEnd,
     GlobalCMVN,
-    StreamingFbank,
-    StreamingFrontEnd,
     extract_fbank,
     num_fbank_frames,
 )
+from echostream.streaming import StreamFinishedError
 
 
 def speech_like(num_samples: int, rate: int = SAMPLE_RATE) -> Samples:
@@ -45,10 +46,12 @@ def test_snip_edges(num_samples: int, frames: int) -> None:
 @given(num_samples=st.integers(0, 8000), cuts=st.lists(st.integers(0, 8000), max_size=8))
 def test_streaming_equals_offline_bit_for_bit(num_samples: int, cuts: list[int]) -> None:
     signal = speech_like(num_samples)
-    fbank = StreamingFbank()
-    frames = [fbank.push(piece) for piece in np.split(signal, sorted(min(cut, num_samples) for cut in cuts))]
-    assert fbank.num_bytes < 4 * 400
-    frames.append(fbank.push([], is_final=True))
+    fbank = Fbank()
+    state = fbank.init_state()
+    borders = sorted(min(cut, num_samples) for cut in cuts)
+    frames = [fbank.streaming_forward(piece, state) for piece in np.split(signal, borders)]
+    assert state.num_bytes < 4 * 400
+    frames.append(fbank.streaming_forward([], state, is_final=True))
     assert torch.equal(torch.cat(frames), extract_fbank(signal))
 
 
@@ -85,17 +88,19 @@ def test_agrees_with_the_definition() -> None:
 
 
 def test_final_reset_and_clone() -> None:
-    fbank = StreamingFbank()
-    fbank.push(speech_like(1000))
-    other = fbank.clone()
+    fbank = Fbank()
+    state = fbank.init_state()
+    fbank.streaming_forward(speech_like(1000), state)
+    other = state.clone()
     rest = speech_like(700)
-    assert torch.equal(fbank.push(rest, is_final=True), other.push(rest))
-    with pytest.raises(RuntimeError, match="reset"):
-        fbank.push(rest)
-    fbank.reset()
-    assert torch.equal(fbank.push(rest), extract_fbank(rest))
+    expected = fbank.streaming_forward(rest, other)
+    assert torch.equal(fbank.streaming_forward(rest, state, is_final=True), expected)
+    with pytest.raises(StreamFinishedError, match="reset"):
+        fbank.streaming_forward(rest, state)
+    state.reset()
+    assert torch.equal(fbank.streaming_forward(rest, state), extract_fbank(rest))
     with pytest.raises(AudioError, match="finite"):
-        fbank.push([float("nan")])
+        fbank.streaming_forward([float("nan")], state)
 
 
 def test_cmvn(tmp_path: Path) -> None:
@@ -129,18 +134,26 @@ def test_front_end_equals_offline(rate: int) -> None:
     signal = speech_like(rate // 2, rate)
     stereo = np.stack([signal, signal], axis=1)
     expected = cmvn()(extract_fbank(resample(signal, rate, SAMPLE_RATE)))
-    front_end = StreamingFrontEnd(cmvn())
-    frames = [front_end.push(piece, rate) for piece in np.array_split(stereo, 7)]
-    copy = front_end.clone()
-    tail = front_end.push(np.zeros(0), rate, is_final=True)
+    front_end = FrontEnd(cmvn())
+    state = front_end.init_state()
+    frames = [
+        front_end.streaming_forward(piece, state, sample_rate=rate) for piece in np.array_split(stereo, 7)
+    ]
+    other = state.clone()
+    nothing = np.zeros(0)
+    tail = front_end.streaming_forward(nothing, state, sample_rate=rate, is_final=True)
     assert torch.equal(torch.cat([*frames, tail]), expected)
-    assert torch.equal(copy.push(np.zeros(0), rate, is_final=True), tail)
-    front_end.reset()
-    assert torch.equal(front_end.push(signal, rate, is_final=True), expected)
+    assert torch.equal(front_end.streaming_forward(nothing, other, sample_rate=rate, is_final=True), tail)
+    state.reset()
+    assert torch.equal(front_end.streaming_forward(signal, state, sample_rate=rate, is_final=True), expected)
+    assert torch.equal(front_end.forward(signal, rate), expected)
 
 
 def test_front_end_refuses_a_change_of_rate() -> None:
-    front_end = StreamingFrontEnd()
-    front_end.push(np.zeros(100), 16000)
+    front_end = FrontEnd()
+    state = front_end.init_state()
+    front_end.streaming_forward(np.zeros(100), state, sample_rate=16000)
     with pytest.raises(ValueError, match="16000 to 8000"):
-        front_end.push(np.zeros(100), 8000)
+        front_end.streaming_forward(np.zeros(100), state, sample_rate=8000)
+    state.reset()
+    front_end.streaming_forward(np.zeros(100), state, sample_rate=8000)
