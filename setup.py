@@ -30,14 +30,7 @@ EXTRAS_REQUIRE = {
     "evaluation": ["pocketsphinx>=5"],
     # Clustering of units. espeak-ng and flite, which speak the mini corpus, are system packages.
     "corpus": ["scikit-learn>=1.4"],
-    "dev": [
-        "pytest>=8",
-        "hypothesis>=6",
-        "ruff==0.17.6",
-        "mypy==2.4.1",
-        "scikit-learn>=1.4",
-        "pocketsphinx>=5",
-    ],
+    "dev": ["pytest>=8", "hypothesis>=6", "ruff==0.17.6", "mypy==2.4.1"],
 }
 
 setup(

@@ -61,9 +61,9 @@ ensure_system_packages() {
     fi
 }
 
-# ensure_venv EXTRAS (comma separated): creates the environment where there is none and installs this checkout into it.
+# Creates the environment where there is none and installs this checkout into it, with all extras.
 ensure_venv() {
-    local extras=$1 stamp constraint
+    local stamp constraint extras=corpus,evaluation,dev
     local pip=("$VENV/bin/python" -m pip --disable-pip-version-check --quiet install)
     find_python
     if [[ ! -x $VENV/bin/python ]]; then
@@ -71,7 +71,7 @@ ensure_venv() {
         "$PYTHON" -m venv "$VENV"
     fi
     export PATH="$VENV/bin:$PATH"
-    stamp="$VENV/echostream-$extras-$(cat "$ROOT/setup.py" "$ROOT/requirements/fairseq.txt" | cksum | tr ' ' -)"
+    stamp="$VENV/echostream-$(cat "$ROOT/setup.py" "$ROOT/requirements/fairseq.txt" | cksum | tr ' ' -)"
     [[ -e $stamp ]] && return
     if ! "$VENV/bin/python" -c 'import torch' 2>/dev/null; then
         say "installing torch: pip install $TORCH"

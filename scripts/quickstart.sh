@@ -4,12 +4,13 @@
 # SimulEval. Finished steps are not repeated; an interrupted training goes on where it was.
 #   QUICKSTART  working folder (default: runs/quickstart); remove it to start afresh
 #   SENTENCE    which of the sentences to stream, 0 to 7 (default: 0)
+#   UPDATES, VOCODER_MINUTES  how long the demo model and the vocoder are trained (default: 300 and 3)
 set -euo pipefail
 # shellcheck source=scripts/environment.sh
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 ensure_system_packages
-ensure_venv corpus,evaluation
+ensure_venv
 cd "$ROOT"
 
 WORK=${QUICKSTART:-$ROOT/runs/quickstart}
@@ -47,7 +48,7 @@ train_model() {
         --dropout 0 --attention-dropout 0 --relu-dropout 0 --mt-decoder-dropout 0 --segment-lengths 4,8,16 \
         --optimizer adam --adam-betas '(0.9,0.98)' --clip-norm 10 \
         --lr 0.002 --lr-scheduler inverse_sqrt --warmup-updates 100 --warmup-init-lr 1e-7 \
-        --max-tokens 20000 --max-update 300 --seed 1 --num-workers 0 \
+        --max-tokens 20000 --max-update "${UPDATES:-300}" --seed 1 --num-workers 0 \
         --save-dir "$WORK/model" --no-epoch-checkpoints --save-interval 100 --disable-validation \
         --log-format simple --log-interval 25
 }
@@ -74,7 +75,7 @@ step corpus 0.5 python -m echostream.corpus.mini --output "$DATA" --train 8 --de
     --num-units "$NUM_UNITS" --seed 1
 step vocoder 3 python -m echostream.vocoder.training --preset mini --num-embeddings "$NUM_UNITS" \
     --train "$DATA/vocoder/train.jsonl" --dev "$DATA/vocoder/dev.jsonl" --output "$WORK/vocoder" \
-    --max-updates 100000 --max-minutes 3
+    --max-updates 100000 --max-minutes "${VOCODER_MINUTES:-3}"
 step training 2.5 train_model
 step check 0.5 check_model
 say "what the model has learned of its 8 sentences, whole sentences heard"

@@ -5,7 +5,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 ensure_system_packages
-ensure_venv dev,corpus
+ensure_venv
 cd "$ROOT"
 say "running the tests"
 exec python -m pytest "$@"
