@@ -4,7 +4,7 @@
 # SimulEval. Finished steps are not repeated; an interrupted training goes on where it was.
 #   QUICKSTART  working folder (default: runs/quickstart); remove it to start afresh
 #   SENTENCE    which of the sentences to stream, 0 to 7 (default: 0)
-#   UPDATES, VOCODER_MINUTES  how long the demo model and the vocoder are trained (default: 300 and 3)
+#   UPDATES, VOCODER_UPDATES  how long the demo model and the vocoder are trained (default: 300 and 800)
 set -euo pipefail
 # shellcheck source=scripts/environment.sh
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
@@ -75,7 +75,7 @@ step corpus 0.5 python -m echostream.corpus.mini --output "$DATA" --train 8 --de
     --num-units "$NUM_UNITS" --seed 1
 step vocoder 3 python -m echostream.vocoder.training --preset mini --num-embeddings "$NUM_UNITS" \
     --train "$DATA/vocoder/train.jsonl" --dev "$DATA/vocoder/dev.jsonl" --output "$WORK/vocoder" \
-    --max-updates 100000 --max-minutes "${VOCODER_MINUTES:-3}"
+    --max-updates "${VOCODER_UPDATES:-800}"
 step training 2.5 train_model
 step check 0.5 check_model
 say "what the model has learned of its 8 sentences, whole sentences heard"

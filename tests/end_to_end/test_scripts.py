@@ -142,7 +142,7 @@ def test_quickstart_runs_whole_and_its_steps_only_once(tmp_path: Path) -> None:
         "QUICKSTART": str(tmp_path / "quickstart"),
         "ECHOSTREAM_VENV": sys.prefix,
         "UPDATES": "2",
-        "VOCODER_MINUTES": "0.02",
+        "VOCODER_UPDATES": "2",
     }
     script = str(ROOT / "scripts" / "quickstart.sh")
     first = run([script], variables)
