@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from echostream.corpus.steps import write_text
+from echostream.data.audio import SAMPLE_RATE
 
-SAMPLE_RATE = 16000
 MANIFEST_COLUMNS = (
     "id",
     "src_audio",

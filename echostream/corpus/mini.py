@@ -10,7 +10,6 @@ units are synthetic stand-ins: use the corpus to learn, test and compare systems
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import random
 import sys
@@ -27,6 +26,7 @@ from echostream.corpus.lexicon import LEXICON_PATH, load_lexicon
 from echostream.corpus.steps import Steps
 from echostream.corpus.summary import summarize
 from echostream.data.fbank import num_fbank_frames
+from echostream.data.manifest import read_tsv
 
 # Part of every step's fingerprint: raise it when a change of the code changes what is built.
 BUILD_VERSION = 1
@@ -76,9 +76,8 @@ class MiniConfig:
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """The rows of a tab-separated file with a header, as written by `manifests.write_tsv`."""
-    with open(path, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    """The rows of a table of an earlier step."""
+    return [row for _, row in read_tsv(path, ())]
 
 
 class MiniBuilder:

@@ -25,11 +25,10 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-from echostream.data.audio import read_audio_native
+from echostream.data.audio import SAMPLE_RATE, read_audio_native
 
 Samples = npt.NDArray[np.float32]
 
-SAMPLE_RATE = 16000
 ENGINES = ("espeak-ng", "flite")
 INSTALL_COMMAND = "sudo apt-get install espeak-ng flite"
 # Timbres of espeak-ng that its Debian package holds; those of the second list are only heard in test_hard.

@@ -28,12 +28,11 @@ from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
 from echostream.corpus.steps import write_text
-from echostream.data.audio import read_audio
+from echostream.data.audio import SAMPLE_RATE, read_audio
 
 Features = npt.NDArray[np.float32]
 Units = npt.NDArray[np.int64]
 
-SAMPLE_RATE = 16000
 HOP_SAMPLES = 320
 WINDOW_SAMPLES = 800
 NUM_FFT = 1024

@@ -19,7 +19,7 @@ from echostream.streaming import StreamState
 
 Samples = npt.NDArray[np.float32]
 
-DEFAULT_SAMPLE_RATE = 16000
+SAMPLE_RATE = 16000
 
 _ZERO_CROSSINGS = 32  # half width of the resampling filter, in periods of the lower of the two rates
 _ROLLOFF = 0.95  # cutoff as a fraction of the lower Nyquist frequency
@@ -205,23 +205,46 @@ def resample(samples: npt.ArrayLike, from_rate: int, to_rate: int) -> Samples:
     return Resampler(from_rate, to_rate).forward(samples)
 
 
-def _open(path: str | Path) -> tuple[io.BytesIO | str, str]:
-    """What soundfile shall read, and the file that must exist; splits `archive.zip:offset:length`."""
-    text = str(path)
-    parts = text.rsplit(":", 2)
+def parse_archive_entry(location: str) -> tuple[str, int, int] | None:
+    """Archive, byte offset and byte length of `archive.zip:offset:length` (fairseq's), or None for a file."""
+    parts = location.rsplit(":", 2)
     if len(parts) != 3 or not parts[1].isdigit() or not parts[2].isdigit():
-        _check_file(Path(text))
-        return text, text
-    archive, offset, length = Path(parts[0]), int(parts[1]), int(parts[2])
-    _check_file(archive)
+        return None
+    return parts[0], int(parts[1]), int(parts[2])
+
+
+def read_archive_entry(location: str) -> bytes | None:
+    """Bytes of an uncompressed archive entry; None when `location` is a plain file.
+
+    Raises:
+        MissingAudioError: when the archive does not exist.
+        AudioError: for an empty entry, or one beyond the archive's end.
+    """
+    entry = parse_archive_entry(location)
+    if entry is None:
+        return None
+    archive, offset, length = entry
+    _check_file(Path(archive))
     if length == 0:
-        raise AudioError(f"{text}: the length of the archive entry is 0 bytes")
-    with archive.open("rb") as stream:
+        raise AudioError(f"{location}: the length of the archive entry is 0 bytes")
+    with Path(archive).open("rb") as stream:
         stream.seek(offset)
         data = stream.read(length)
     if len(data) != length:
-        raise AudioError(f"{text}: the archive ends before byte {offset + length}; make the manifest again")
-    return io.BytesIO(data), text
+        raise AudioError(
+            f"{location}: the archive ends before byte {offset + length}; make the manifest again"
+        )
+    return data
+
+
+def _open(path: str | Path) -> tuple[io.BytesIO | str, str]:
+    """What soundfile shall read, and the file that must exist; splits `archive.zip:offset:length`."""
+    text = str(path)
+    data = read_archive_entry(text)
+    if data is not None:
+        return io.BytesIO(data), text
+    _check_file(Path(text))
+    return text, text
 
 
 def _check_file(path: Path) -> None:
@@ -257,7 +280,7 @@ def read_audio_native(path: str | Path) -> tuple[Samples, int]:
         raise AudioError(f"{name}: {error}") from error
 
 
-def read_audio(path: str | Path, *, sample_rate: int = DEFAULT_SAMPLE_RATE) -> Samples:
+def read_audio(path: str | Path, *, sample_rate: int = SAMPLE_RATE) -> Samples:
     """Read a file of any rate and channel count as mono samples at `sample_rate`.
 
     Args:

@@ -15,10 +15,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from echostream.data.audio import SAMPLE_RATE as SAMPLE_RATE
 from echostream.data.audio import Resampler, ResamplerState, to_mono
 from echostream.streaming import StreamState
 
-SAMPLE_RATE = 16000
 NUM_MEL_BINS = 80
 WINDOW_SAMPLES = 400
 HOP_SAMPLES = 160

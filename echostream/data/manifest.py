@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from echostream.data.audio import parse_archive_entry
+
 NUM_LISTED = 5  # how many offenders an error lists
 
 
@@ -131,9 +133,9 @@ class SourceChecker:
 
     def problem(self, location: str) -> str | None:
         """What is wrong with `file` or `archive.zip:offset:length`, or None."""
-        parts = location.rsplit(":", 2)
-        if len(parts) == 3 and parts[1].isdigit() and parts[2].isdigit():
-            return self._archive_problem(parts[0], int(parts[1]), int(parts[2]))
+        entry = parse_archive_entry(location)
+        if entry is not None:
+            return self._archive_problem(*entry)
         path = Path(location)
         if not path.is_file():
             return f"missing audio: {location}"

@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from echostream.data.audio import AudioError, read_audio
-from echostream.data.fbank import NUM_MEL_BINS, SAMPLE_RATE, WINDOW_SAMPLES, extract_fbank
+from echostream.data.audio import SAMPLE_RATE, AudioError, read_archive_entry, read_audio
+from echostream.data.fbank import NUM_MEL_BINS, WINDOW_SAMPLES, extract_fbank
 
 Features = npt.NDArray[np.float32]
 
@@ -22,18 +22,6 @@ class WaveformTransform(Protocol):
     def __call__(
         self, source: npt.NDArray[np.float32], sample_rate: int
     ) -> tuple[npt.NDArray[np.float32], int]: ...
-
-
-def _read_entry(location: str) -> bytes | None:
-    """Bytes of `archive.zip:offset:length`, or None for a plain file."""
-    parts = location.rsplit(":", 2)
-    if len(parts) != 3 or not parts[1].isdigit() or not parts[2].isdigit():
-        return None
-    if not Path(parts[0]).is_file():
-        raise AudioError(f"{parts[0]}: no such archive")
-    with Path(parts[0]).open("rb") as stream:
-        stream.seek(int(parts[1]))
-        return stream.read(int(parts[2]))
 
 
 def _load_npy(source: io.BytesIO | Path, location: str) -> Features:
@@ -61,7 +49,7 @@ def load_source_features(location: str, waveform_transforms: WaveformTransform |
     """
     if location.endswith(".npy"):
         return _load_npy(Path(location), location)
-    entry = _read_entry(location)
+    entry = read_archive_entry(location)
     if entry is not None and entry.startswith(_NPY_MAGIC):
         return _load_npy(io.BytesIO(entry), location)
     samples = read_audio(location, sample_rate=SAMPLE_RATE)

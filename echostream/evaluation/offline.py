@@ -8,13 +8,14 @@ manifest's columns.
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import editdistance
 from sacrebleu.metrics.bleu import BLEU
+
+from echostream.data.manifest import check_unique_ids, read_tsv
 
 # What is scored: name, column of the generator's table, column of the manifest, suffix of the plain file.
 OUTPUTS = (
@@ -42,19 +43,11 @@ def read_table(path: Path) -> dict[str, dict[str, str]]:
     """Read a tab-separated table by its `id` column.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it has no column `id` or names one twice.
+        ManifestError: for a missing file or column, or an id that stands twice.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such table")
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
-    if not rows or "id" not in rows[0]:
-        raise ValueError(f"{path}: has no rows with a column 'id'")
-    table = {row["id"]: row for row in rows}
-    if len(table) != len(rows):
-        raise ValueError(f"{path}: the same id stands twice")
-    return table
+    rows = read_tsv(path, ("id",))
+    check_unique_ids(path, ((line, row["id"]) for line, row in rows))
+    return {row["id"]: row for _, row in rows}
 
 
 def score(name: str, hypotheses: Sequence[str], references: Sequence[str]) -> Score:

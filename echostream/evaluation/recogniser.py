@@ -12,9 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from echostream.data.audio import AudioError, read_audio
-
-SAMPLE_RATE = 16000
+from echostream.data.audio import SAMPLE_RATE, AudioError, read_audio
 
 
 def transcribe(path: str | Path) -> str:

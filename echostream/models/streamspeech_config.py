@@ -132,5 +132,3 @@ def complete_arguments(args: argparse.Namespace, defaults: Mapping[str, Any]) ->
     """Complete a namespace for building a model: the preset, then fairseq's speech-to-unit defaults."""
     fill_defaults(args, defaults)
     s2ut_architecture_base(args)
-    if getattr(args, "bf16", False):
-        args.tpu = False  # fairseq takes --bf16 for a TPU run, which fails without one

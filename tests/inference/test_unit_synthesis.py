@@ -1,7 +1,5 @@
 """Units and samples of one stream: new ones only, and equal to the end of a whole synthesis."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -11,27 +9,9 @@ from echostream.vocoder.code_hifigan import CodeHiFiGANVocoder
 from echostream.vocoder.config import GeneratorConfig
 from echostream.vocoder.generator import CodeGenerator
 from tests.inference.fakes import DIM, UNIT_SYMBOLS, FakeModel, FakeStreamingEncoder, FakeVocoder, vocabulary
+from tests.inference.tiny_checkpoint import VOCODER_CONFIG
 
 CPU = torch.device("cpu")
-VOCODER_CONFIG: dict[str, Any] = {
-    "resblock": "1",
-    "upsample_rates": [5, 4, 4, 2, 2],
-    "upsample_kernel_sizes": [11, 8, 8, 4, 4],
-    "upsample_initial_channel": 32,
-    "resblock_kernel_sizes": [3, 7, 11],
-    "resblock_dilation_sizes": [[1, 3, 5], [1, 3, 5], [1, 3, 5]],
-    "num_embeddings": 20,
-    "embedding_dim": 16,
-    "model_in_dim": 16,
-    "sampling_rate": 16000,
-    "code_hop_size": 320,
-    "dur_predictor_params": {
-        "encoder_embed_dim": 16,
-        "var_pred_hidden_dim": 16,
-        "var_pred_kernel_size": 3,
-        "var_pred_dropout": 0.5,
-    },
-}
 
 
 def decoder(lagging_k: int = 0, stride_n: int = 1) -> UnitDecoder:
