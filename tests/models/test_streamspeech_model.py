@@ -314,14 +314,6 @@ def test_mini_preset() -> None:
     assert dropouts(built.text_decoder("target_unigram")) == (0.1, 0.1, 0.1)
 
 
-def test_bf16_is_not_taken_for_a_tpu() -> None:
-    args = Namespace(bf16=True, tpu=True, **TINY_CONFORMER)
-    from fairseq.models import ARCH_CONFIG_REGISTRY
-
-    ARCH_CONFIG_REGISTRY["streamspeech"](args)
-    assert args.tpu is False
-
-
 @pytest.mark.parametrize(
     ("values", "tasks", "message"),
     [
