@@ -8,7 +8,7 @@ Use: describe the module by a subclass of :class:`StreamingAdapter`, then::
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import torch
@@ -26,13 +26,21 @@ class StreamingAdapter(ABC):
     """One module under test; time is dimension 1 of inputs ``[B, T, input_dim]`` and outputs ``[B, T', D]``.
 
     ``period`` is a number of inputs after which the module's work repeats; ``num_inputs`` is a length that
-    fills every cache and ends within a period.
+    fills every cache and ends within a period. ``padding`` stands in the padded inputs of test 7: NaN, unless
+    the module multiplies padding by zero.
+
+    A module that attends to its whole past sets ``keeps_history``. Then test 5 holds its state to
+    ``bytes_per_input``, and test 6 counts the time steps that its submodules process: attention itself reads
+    the whole past.
     """
 
     name: str
     input_dim: int
     period: int
     num_inputs: int
+    padding: float = torch.nan
+    keeps_history: bool = False
+    bytes_per_input: int
 
     def __str__(self) -> str:
         return self.name
@@ -81,6 +89,30 @@ class WorkMeter(TorchDispatchMode):
         return result
 
 
+class TimeStepMeter:
+    """Counts the time steps that the submodules without submodules process, by forward hooks."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.leaves = [child for child in module.modules() if not list(child.children())]
+        self.num_elements = 0
+
+    def __enter__(self) -> Self:
+        self.handles = [leaf.register_forward_hook(self._count) for leaf in self.leaves]
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+    def _count(self, leaf: nn.Module, inputs: Any, output: Any) -> None:
+        assert isinstance(output, Tensor)
+        self.num_elements += output.shape[:-1].numel()
+
+
+def work_meter(adapter: StreamingAdapter, module: nn.Module) -> WorkMeter | TimeStepMeter:
+    return TimeStepMeter(module) if adapter.keeps_history else WorkMeter()
+
+
 def random_input(adapter: StreamingAdapter, batch_size: int, num_inputs: int, dtype: torch.dtype) -> Tensor:
     generator = torch.Generator().manual_seed(7)
     shape = (batch_size, num_inputs, adapter.input_dim)
@@ -123,10 +155,24 @@ def work_of_periods(adapter: StreamingAdapter, module: nn.Module, num_periods: i
     state = adapter.init_state(module, 1, torch.float32)
     work = []
     for _ in range(num_periods):
-        with torch.no_grad(), WorkMeter() as meter:
+        with torch.no_grad(), work_meter(adapter, module) as meter:
             adapter.step(module, x, state, False)
         work.append(meter.num_elements)
     return work
+
+
+def check_constant_bytes(adapter: StreamingAdapter, num_bytes: list[int]) -> None:
+    """The second half of a stream, and one more stretch of the same length at once, need no more memory."""
+    middle = len(num_bytes) // 2
+    assert max(num_bytes[middle:]) <= max(num_bytes[1:middle])
+
+
+def check_linear_bytes(adapter: StreamingAdapter, num_bytes: list[int]) -> None:
+    """A history takes so many bytes for an input, and at most as many again for room to grow."""
+    num_inputs = [*range(len(num_bytes) - 1), 2 * (len(num_bytes) - 2)]
+    for count, size in zip(num_inputs, num_bytes, strict=True):
+        assert size <= num_bytes[0] + 2 * adapter.bytes_per_input * count
+    assert num_bytes[-1] >= adapter.bytes_per_input * num_inputs[-1]
 
 
 class StreamingContract:
@@ -239,15 +285,17 @@ class StreamingContract:
         module = adapter.build()
         x = random_input(adapter, 1, 24 * adapter.period, torch.float32)
         state = adapter.init_state(module, 1, x.dtype)
-        num_bytes = []
+        num_bytes = [state.num_bytes]
         with torch.no_grad():
             for chunk in x.split(1, dim=1):
                 adapter.step(module, chunk, state, False)
                 num_bytes.append(state.num_bytes)
-            largest = max(num_bytes[: len(num_bytes) // 2])
-            assert max(num_bytes[len(num_bytes) // 2 :]) <= largest
             adapter.step(module, x, state, False)
-            assert state.num_bytes <= largest
+            num_bytes.append(state.num_bytes)
+        check = check_linear_bytes if adapter.keeps_history else check_constant_bytes
+        check(adapter, num_bytes)
+        state.reset()
+        assert state.num_bytes == num_bytes[0]
 
     def test_6_work_is_linear_in_time(self, adapter: StreamingAdapter) -> None:
         num_warmup = 1 + adapter.num_inputs // adapter.period
@@ -262,7 +310,7 @@ class StreamingContract:
         for num_periods in (16, 32, 48):
             x = random_input(adapter, 1, num_periods * adapter.period, torch.float32)
             state = adapter.init_state(module, 1, x.dtype)
-            with torch.no_grad(), WorkMeter() as meter:
+            with torch.no_grad(), work_meter(adapter, module) as meter:
                 adapter.step(module, x, state, False)
             work.append(meter.num_elements)
         assert work[2] - work[1] == work[1] - work[0] > 0
@@ -272,7 +320,7 @@ class StreamingContract:
         lengths = [adapter.num_inputs, adapter.num_inputs - 1, adapter.period + 1, adapter.period, 1]
         x = random_input(adapter, len(lengths), adapter.num_inputs + 3, torch.float64)
         for row, length in enumerate(lengths):
-            x[row, length:] = torch.nan
+            x[row, length:] = adapter.padding
         with torch.no_grad():
             y = adapter.forward(module, x, torch.tensor(lengths))
         assert not y.isnan().any()

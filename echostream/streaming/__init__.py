@@ -2,6 +2,7 @@
 
 from echostream.streaming.causal_conv import CausalConv1d, CausalConv2d, CausalConvState
 from echostream.streaming.kv_cache import KVCache
+from echostream.streaming.kv_history import KVHistory
 from echostream.streaming.segment_buffer import SegmentBuffer
 from echostream.streaming.state import StreamFinishedError, StreamState
 
@@ -10,6 +11,7 @@ __all__ = [
     "CausalConv2d",
     "CausalConvState",
     "KVCache",
+    "KVHistory",
     "SegmentBuffer",
     "StreamFinishedError",
     "StreamState",

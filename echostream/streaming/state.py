@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -24,7 +24,7 @@ class StreamState:
 
     A field holds a tensor (batch first), an int, a bool, ``None``, another :class:`StreamState`, or a list of
     those. Ints, bools and lists of ints need a default, which is their value in a fresh state. Modules
-    replace tensors and never write into them, so that a clone stays what it was.
+    replace tensors, or write only into the unused end of a buffer that grows (:class:`KVHistory`).
 
     Args:
         finished: whether the stream was closed by a call with ``is_final=True``.
@@ -78,6 +78,37 @@ class StreamState:
 
         return self._map(convert)
 
+    def to_tensors(self) -> dict[str, Tensor]:
+        """Return a flat copy that holds tensors only, by dotted field name; numbers become int64 tensors.
+
+        Fields that are None are left out. :meth:`load_tensors` is the inverse.
+        """
+        return {name: tensor.clone() for name, tensor in _named_tensors("", self)}
+
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what :meth:`to_tensors` of a state of the same structure gave.
+
+        Args:
+            tensors: by dotted field name; they are copied to where this state's tensors are.
+        Raises:
+            ValueError: if a name is missing or unknown, or a tensor has another type or number of dimensions
+                than the field; the state is then as it was.
+        """
+        expected = dict(_named_tensors("", self))
+        if expected.keys() != tensors.keys():
+            missing, unknown = expected.keys() - tensors.keys(), tensors.keys() - expected.keys()
+            raise ValueError(
+                f"this is a snapshot of another kind of {type(self).__name__}: "
+                f"missing {sorted(missing)[:5]}, unknown {sorted(unknown)[:5]}"
+            )
+        for name, old in expected.items():
+            new = tensors[name]
+            if new.dim() != old.dim() or new.dtype != old.dtype:
+                raise ValueError(
+                    f"{name}: expected {old.dim()} dimensions of {old.dtype}, got {new.dim()} of {new.dtype}"
+                )
+        _load("", self, tensors)
+
     @property
     def num_bytes(self) -> int:
         """Memory that the state keeps alive, in bytes: whole storages, each counted once."""
@@ -127,3 +158,38 @@ def _iterate_tensors(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, list):
         for entry in value:
             yield from _iterate_tensors(entry)
+
+
+def _named_tensors(prefix: str, value: Any) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(value, Tensor):
+        yield prefix, value
+    elif isinstance(value, int):
+        yield prefix, torch.tensor(int(value))
+    elif isinstance(value, StreamState):
+        for item in dataclasses.fields(value):
+            yield from _named_tensors(f"{prefix}.{item.name}".lstrip("."), getattr(value, item.name))
+    elif isinstance(value, list) and value and not isinstance(value[0], int):
+        for index, entry in enumerate(value):
+            yield from _named_tensors(f"{prefix}.{index}", entry)
+    elif isinstance(value, list):
+        yield prefix, torch.tensor(value, dtype=torch.int64)
+    elif value is not None:
+        raise TypeError(f"{prefix}: a stream state cannot hold {type(value).__name__}")
+
+
+def _load(prefix: str, value: Any, tensors: Mapping[str, Tensor]) -> Any:
+    """Return the new value of a field; states are filled in place."""
+    if isinstance(value, Tensor):
+        return tensors[prefix].to(device=value.device, copy=True)
+    if isinstance(value, bool):
+        return bool(tensors[prefix])
+    if isinstance(value, int):
+        return int(tensors[prefix])
+    if isinstance(value, StreamState):
+        for item in dataclasses.fields(value):
+            name = f"{prefix}.{item.name}".lstrip(".")
+            setattr(value, item.name, _load(name, getattr(value, item.name), tensors))
+        return value
+    if isinstance(value, list) and value and not isinstance(value[0], int):
+        return [_load(f"{prefix}.{index}", entry, tensors) for index, entry in enumerate(value)]
+    return None if value is None else tensors[prefix].tolist()

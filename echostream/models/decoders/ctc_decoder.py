@@ -7,6 +7,14 @@ from fairseq.modules import LayerNorm, TransformerEncoderLayer
 from torch import Tensor, nn
 
 from echostream.models.decoders.masked_layers import future_mask
+from echostream.models.decoders.streaming_layers import (
+    LayerStackState,
+    check_causal,
+    check_evaluation_mode,
+    check_features,
+    run_layers,
+)
+from echostream.streaming import StreamState
 
 
 class CTCDecoder(FairseqCTCDecoder):
@@ -20,6 +28,23 @@ class CTCDecoder(FairseqCTCDecoder):
     def forward(self, src_tokens: Tensor, src_lengths: Tensor | None = None, **kwargs) -> dict[str, Tensor]:
         """Return {"encoder_out": logits [T, B, V]} for encoder frames [T, B, C]."""
         return {"encoder_out": self.proj(src_tokens)}
+
+    def init_state(
+        self, batch_size: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> StreamState:
+        """Return the state of a stream, which is only whether it was closed: nothing is remembered."""
+        return StreamState()
+
+    @torch.no_grad()
+    def streaming_forward(self, frames: Tensor, state: StreamState, *, is_final: bool = False) -> Tensor:
+        """Return logits [B, t, V] for the next encoder frames [B, t, C] (batch first), without gradients.
+
+        Raises:
+            StreamFinishedError: if the stream was closed already.
+        """
+        state.begin_step(is_final=is_final)
+        logits: Tensor = self.proj(frames)
+        return logits
 
 
 class CTCDecoderWithTransformerLayer(FairseqEncoder):
@@ -64,3 +89,40 @@ class CTCDecoderWithTransformerLayer(FairseqEncoder):
         if self.layer_norm is not None:
             x = self.layer_norm(x)
         return {"encoder_out": self.proj(x)}
+
+    def init_state(
+        self, batch_size: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> LayerStackState:
+        """Return the state of ``batch_size`` streams at their start, by default on the model's device.
+
+        Raises:
+            ValueError: if the layers are not causal.
+        """
+        check_causal(self)
+        return LayerStackState.create(self.layers, batch_size, device=device, dtype=dtype)
+
+    @torch.no_grad()
+    def streaming_forward(self, frames: Tensor, state: LayerStackState, *, is_final: bool = False) -> Tensor:
+        """Return the logits of the next encoder frames, without gradients; equal to :meth:`forward` of all.
+
+        Args:
+            frames: encoder frames, [B, t, C] (batch first), t >= 0.
+            state: from :meth:`init_state`, changed in place.
+            is_final: no frame follows.
+
+        Returns:
+            Logits [B, t, V].
+
+        Raises:
+            RuntimeError: in training mode.
+            ValueError: if a shape does not fit.
+            StreamFinishedError: if the stream was closed already.
+        """
+        check_evaluation_mode(self)
+        check_features(frames, state.batch_size, self.proj.in_features)
+        state.begin_step(is_final=is_final)
+        x = run_layers(self.layers, frames, state)
+        if self.layer_norm is not None:
+            x = self.layer_norm(x)
+        logits: Tensor = self.proj(x)
+        return logits

@@ -5,10 +5,13 @@ token.
 import torch
 from fairseq.distributed import fsdp_wrap
 from fairseq.models.transformer import TransformerConfig, TransformerDecoder
+from fairseq.modules import LearnedPositionalEmbedding
 from fairseq.modules.checkpoint_activations import checkpoint_wrapper
 from fairseq.modules.multihead_attention import MultiheadAttention
 from fairseq.modules.transformer_layer import TransformerDecoderLayerBase
 from torch import Tensor
+
+from echostream.models.decoders.streaming_layers import LayerStackState, run_layers
 
 
 def future_mask(size: int, device: torch.device) -> Tensor:
@@ -70,7 +73,7 @@ class MaskedDecoderLayer(TransformerDecoderLayerBase):
 
 
 class MaskedTransformerDecoder(TransformerDecoder):
-    """fairseq's decoder made of :class:`MaskedDecoderLayer`."""
+    """fairseq's decoder made of :class:`MaskedDecoderLayer`, with positions that may begin anywhere."""
 
     def build_decoder_layer(self, args, no_encoder_attn=False):
         """Build one layer, wrapped for activation checkpointing and sharding as fairseq does."""
@@ -84,3 +87,46 @@ class MaskedTransformerDecoder(TransformerDecoder):
     def buffered_future_mask(self, tensor):
         """Return the causal mask for a tensor [N, B, C], bool [N, N]."""
         return future_mask(tensor.size(0), tensor.device)
+
+    def position_rows(self, start: int, num_positions: int) -> Tensor:
+        """Return what is added to the positions from ``start`` on, [num_positions, C].
+
+        Raises:
+            ValueError: beyond the last position that there is an embedding for.
+        """
+        embedding = self.embed_positions
+        end = start + num_positions
+        if end > embedding.max_positions:
+            raise ValueError(
+                f"position {end} was asked for, and the decoder has {embedding.max_positions}: drop old "
+                "positions, or train with a larger max_target_positions"
+            )
+        first_row = self.padding_idx + 1  # the rows before it belong to padding
+        is_learned = isinstance(embedding, LearnedPositionalEmbedding)
+        rows = embedding.weight if is_learned else self._sinusoids(first_row + end)
+        return rows[first_row + start : first_row + end]
+
+    def _sinusoids(self, num_rows: int) -> Tensor:
+        embedding = self.embed_positions
+        if num_rows > embedding.weights.size(0):
+            # Doubled, so that a long stream seldom computes the table again.
+            rows = embedding.get_embedding(2 * num_rows, embedding.embedding_dim, embedding.padding_idx)
+            embedding.weights = rows.to(embedding.weights)
+        return embedding.weights
+
+    def stream_features(
+        self, x: Tensor, state: LayerStackState, visible_keys: Tensor | None = None
+    ) -> Tensor:
+        """Return the features of new positions, ready for the output layer, [B, n, C].
+
+        Args:
+            x: embedded positions, [B, n, C].
+            state: of the layers, changed in place.
+            visible_keys: which positions cross-attention may read, bool [n, S]; all when None.
+        """
+        x = run_layers(self.layers, x, state, visible_keys)
+        if self.layer_norm is not None:
+            x = self.layer_norm(x)
+        if self.project_out_dim is not None:
+            x = self.project_out_dim(x)
+        return x
