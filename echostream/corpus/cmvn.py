@@ -23,10 +23,15 @@ DECIMALS = 5
 MIN_STD = 1e-3
 
 
+def feature_moments(features: npt.NDArray[np.float32]) -> Moments:
+    """Number of fbank frames [frames, 80], and the sums of features and their squares, [80] each."""
+    values = features.astype(np.float64)
+    return len(values), values.sum(axis=0), (values**2).sum(axis=0)
+
+
 def utterance_moments(path: Path) -> Moments:
-    """Number of fbank frames of an audio file, and the sums of features and their squares, [80] each."""
-    features = extract_fbank(read_audio(path, sample_rate=SAMPLE_RATE)).numpy().astype(np.float64)
-    return len(features), features.sum(axis=0), (features**2).sum(axis=0)
+    """The moments of an audio file's features."""
+    return feature_moments(extract_fbank(read_audio(path, sample_rate=SAMPLE_RATE)).numpy())
 
 
 def global_statistics(moments: Iterable[Moments]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
@@ -51,7 +56,12 @@ def write_statistics(paths: Sequence[Path], output: Path, num_jobs: int = 1) -> 
     """Write the statistics of audio files as the npz (mean, std) that fairseq's global_cmvn reads."""
     with ThreadPoolExecutor(max_workers=num_jobs) as pool:
         # map keeps the order of the paths, so that the sums do not depend on the number of jobs.
-        mean, std = global_statistics(pool.map(utterance_moments, paths))
+        save_statistics(pool.map(utterance_moments, paths), output)
+
+
+def save_statistics(moments: Iterable[Moments], output: Path) -> None:
+    """Write the npz (mean, std) of moments that were taken before."""
+    mean, std = global_statistics(moments)
     output.parent.mkdir(parents=True, exist_ok=True)
     np.savez(output, mean=mean, std=std)
 
