@@ -8,6 +8,7 @@ import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +22,18 @@ Samples = npt.NDArray[np.float32]
 
 SAMPLE_RATE = 16000
 
+MAX_AMPLITUDE = 8.0
+"""Floats beyond this are taken for 16-bit samples; loud or resampled audio overshoots 1 by much less."""
+
+MAX_CHANNELS = 32
+"""More channels than this are taken for samples: the array is the wrong way round."""
+
+_FULL_RANGES = {2: 2.0**15, 4: 2.0**31}  # of signed integers, by their size in bytes
 _ZERO_CROSSINGS = 32  # half width of the resampling filter, in periods of the lower of the two rates
 _ROLLOFF = 0.95  # cutoff as a fraction of the lower Nyquist frequency
 _KAISER_BETA = 10.0
 _MAX_FILTER_VALUES = 1 << 22  # refuses rate pairs whose filter bank would need more than 32 MiB
-_GATHER_VALUES = 1 << 20  # bounds the memory of one block of output samples
+_GATHER_VALUES = 1 << 15  # bounds one block of output samples to what the processor caches hold
 
 
 class AudioError(ValueError):
@@ -39,33 +47,64 @@ class MissingAudioError(AudioError, FileNotFoundError):
         return str(self.args[0]) if self.args else "missing audio"
 
 
-def check_sample_rate(rate: int) -> int:
+def check_sample_rate(rate: Any) -> int:
     """Return `rate` as an int; a rate that is not a positive whole number of Hz raises AudioError."""
-    if isinstance(rate, bool) or int(rate) != rate or rate <= 0:
+    is_number = isinstance(rate, (int, float, np.integer, np.floating)) and not isinstance(rate, bool)
+    if not is_number or rate % 1 != 0 or rate <= 0:
         raise AudioError(f"the sample rate must be a positive whole number of Hz, got {rate!r}")
     return int(rate)
 
 
-def to_mono(samples: npt.ArrayLike) -> Samples:
-    """Average the channels, so that the result is one-dimensional.
+def to_mono(samples: npt.ArrayLike, *, max_amplitude: float = MAX_AMPLITUDE) -> Samples:
+    """Bring samples as they come to the one form that is used within: mono float32 in [-1, 1].
 
     Dimensions: N samples, C channels.
 
     Args:
-        samples: `[N]` or `[N, C]`.
+        samples: `[N]` or `[N, C]`, whose channels are averaged; floats in [-1, 1], or int16 or int32 PCM,
+            which is divided by its full range (2^15, 2^31).
+        max_amplitude: floats beyond it are refused, since they are on the scale of integers.
     Returns:
-        float32 `[N]`.
+        float32 `[N]`, a copy only where the samples had another form.
     Raises:
-        AudioError: for another number of dimensions, no channel, or values that are not finite.
+        AudioError: for another shape, more than 32 channels, another type, values that are not finite or not
+            on the scale of [-1, 1].
     """
-    array = np.asarray(samples, dtype=np.float32)
-    if array.ndim == 2 and array.shape[1] > 0:
+    array = np.asarray(samples)
+    _check_shape(array.shape)
+    if array.dtype.kind == "i" and array.dtype.itemsize in _FULL_RANGES:
+        array = array / _FULL_RANGES[array.dtype.itemsize]
+    elif array.dtype.kind == "f":
+        _check_floats(array, max_amplitude)
+    else:
+        raise AudioError(
+            f"samples of type {array.dtype} are not understood: give floats in [-1, 1], or int16 or int32 PCM"
+        )
+    array = np.ascontiguousarray(array, dtype=np.float32)
+    if array.ndim == 2:
         array = array.mean(axis=1, dtype=np.float32) if array.shape[1] > 1 else array[:, 0]
-    elif array.ndim != 1:
-        raise AudioError(f"samples must be [samples] or [samples, channels], got the shape {array.shape}")
-    if not np.isfinite(array).all():
+    return array
+
+
+def _check_shape(shape: tuple[int, ...]) -> None:
+    if len(shape) not in (1, 2) or (len(shape) == 2 and shape[1] == 0):
+        raise AudioError(f"samples must be [samples] or [samples, channels], got the shape {list(shape)}")
+    if len(shape) == 2 and shape[1] > MAX_CHANNELS:
+        raise AudioError(
+            f"samples of shape {list(shape)} would have {shape[1]} channels, more than {MAX_CHANNELS}: they "
+            "must be [samples, channels], so turn the array the other way round (transpose it)"
+        )
+
+
+def _check_floats(array: npt.NDArray[np.floating], max_amplitude: float) -> None:
+    peak = max(array.max(initial=0), -array.min(initial=0))  # NaN if there is any
+    if not math.isfinite(peak):
         raise AudioError("the audio holds samples that are not finite (NaN or infinity)")
-    return np.ascontiguousarray(array)
+    if peak > max_amplitude:
+        raise AudioError(
+            f"the audio holds floats up to {peak:.6g}, which are not on the scale of [-1, 1]: divide the "
+            "samples of 16-bit audio by 32768, or give them as int16"
+        )
 
 
 @functools.lru_cache(maxsize=32)
@@ -155,10 +194,13 @@ class Resampler:
         Returns:
             float32 `[m]` at `to_rate`, as many as are determined by now.
         Raises:
-            AudioError: for bad samples.
+            AudioError: for bad samples; the state is as it was.
             StreamFinishedError: if the stream is closed already.
         """
-        mono = to_mono(samples)
+        return self.advance(to_mono(samples), state, is_final=is_final)
+
+    def advance(self, mono: Samples, state: ResamplerState, *, is_final: bool = False) -> Samples:
+        """Do what `streaming_forward` does, for samples `[n]` that `to_mono` has checked."""
         state.begin_step(is_final=is_final)
         state.num_input_samples += mono.size
         if self._is_identity:
@@ -189,7 +231,9 @@ class Resampler:
             return output
         taps = self._filters.shape[1]
         block = max(1, _GATHER_VALUES // taps)
-        inputs = np.lib.stride_tricks.sliding_window_view(window, taps)
+        # All stretches of the window as rows of a view; numpy's own function for it takes 20 times as long.
+        shape = (window.size - taps + 1, taps)
+        inputs = np.ndarray(shape, window.dtype, buffer=window, strides=2 * window.strides)
         for begin in range(0, count, block):
             end = min(begin + block, count)
             first = (state.num_output_samples + begin) * self._down

@@ -5,6 +5,7 @@ Features are Kaldi's: 80 mel bins, windows of 25 ms every 10 ms, a frame only wh
 """
 
 import functools
+import math
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from echostream.data.audio import SAMPLE_RATE as SAMPLE_RATE
-from echostream.data.audio import Resampler, ResamplerState, to_mono
+from echostream.data.audio import AudioError, Resampler, ResamplerState, Samples, check_sample_rate, to_mono
 from echostream.streaming import StreamState
 
 NUM_MEL_BINS = 80
@@ -88,11 +89,15 @@ class Fbank:
         Returns:
             float32 `[F, 80]`, F may be 0.
         Raises:
-            AudioError: for samples of another shape or that are not finite.
+            AudioError: for bad samples; the state is as it was.
             StreamFinishedError: if the stream is closed already.
         """
-        signal = np.concatenate([state.rest.numpy(), to_mono(samples)])
+        return self.advance(to_mono(samples), state, is_final=is_final)
+
+    def advance(self, mono: Samples, state: FbankState, *, is_final: bool = False) -> Tensor:
+        """Do what `streaming_forward` does, for samples `[n]` that `to_mono` has checked, however loud."""
         state.begin_step(is_final=is_final)
+        signal = np.concatenate([state.rest.numpy(), mono])
         num_frames = num_fbank_frames(signal.size)
         output = np.empty((num_frames, NUM_MEL_BINS), dtype=np.float32)
         frames_a_block = _BLOCK_SAMPLES // HOP_SAMPLES
@@ -108,8 +113,9 @@ class Fbank:
 
 
 def extract_fbank(samples: npt.ArrayLike) -> Tensor:
-    """Features of a whole signal; see `Fbank.forward`."""
-    return Fbank().forward(samples)
+    """Features of a whole signal, like `Fbank.forward`, however loud: augmented speech is no recording."""
+    fbank = Fbank()
+    return fbank.advance(to_mono(samples, max_amplitude=math.inf), fbank.init_state(), is_final=True)
 
 
 class GlobalCMVN:
@@ -165,20 +171,25 @@ class FrontEndState(StreamState):
 
     Args:
         fbank: the filter bank's state.
-        resampler: the resampler's state; None before the first samples.
-        sample_rate: rate of the stream in Hz; 0 before the first samples.
+        resampler: the resampler's state; None as long as the rate is not known.
+        sample_rate: rate of the stream in Hz; 0 as long as it is not known.
+        has_fixed_rate: whether the rate was given with the state, rather than with the first samples.
     """
 
     fbank: FbankState
     resampler: ResamplerState | None = None
     sample_rate: int = 0
+    has_fixed_rate: bool = False
 
     def reset(self) -> None:
-        """Start a new stream, which may have another rate."""
+        """Start a new stream; it may have another rate, unless the rate was given with the state."""
         self.finished = False
         self.fbank.reset()
-        self.resampler = None
-        self.sample_rate = 0
+        if self.has_fixed_rate and self.resampler is not None:
+            self.resampler.reset()
+        else:
+            self.resampler = None
+            self.sample_rate = 0
 
 
 @functools.lru_cache(maxsize=8)
@@ -201,9 +212,17 @@ class FrontEnd:
         """Features `[F, 80]` of a whole signal, `[n]` or `[n, channels]`."""
         return self.streaming_forward(samples, self.init_state(), sample_rate=sample_rate, is_final=True)
 
-    def init_state(self) -> FrontEndState:
-        """Return the state of one stream at its start; its first samples set the rate."""
-        return FrontEndState(self._fbank.init_state())
+    def init_state(self, sample_rate: int | None = None) -> FrontEndState:
+        """Return the state of one stream at its start, for a rate in Hz or for that of its first samples.
+
+        Raises:
+            AudioError: for a bad rate.
+        """
+        state = FrontEndState(self._fbank.init_state())
+        if sample_rate is not None:
+            state.resampler = _resampler(check_sample_rate(sample_rate)).init_state()
+            state.sample_rate, state.has_fixed_rate = int(sample_rate), True
+        return state
 
     def streaming_forward(
         self, samples: npt.ArrayLike, state: FrontEndState, *, sample_rate: int, is_final: bool = False
@@ -211,27 +230,27 @@ class FrontEnd:
         """Features that the next samples complete.
 
         Args:
-            samples: `[n]` or `[n, channels]` in [-1, 1], n >= 0.
+            samples: `[n]` or `[n, channels]`, n >= 0; see `to_mono`.
             state: from `init_state`, changed in place.
             sample_rate: their rate in Hz.
             is_final: no more samples will come.
         Returns:
             float32 `[F, 80]`.
         Raises:
-            AudioError: for bad samples or a bad rate.
-            ValueError: when the rate changes in mid-stream.
+            AudioError: for bad samples, a bad rate, or another one than before; the state is as it was.
             StreamFinishedError: if the stream is closed already.
         """
-        resampler = _resampler(sample_rate)
-        if state.resampler is None:
-            state.resampler = resampler.init_state()
-            state.sample_rate = sample_rate
-        if sample_rate != state.sample_rate:
-            raise ValueError(
-                f"the sample rate changed from {state.sample_rate} to {sample_rate} Hz; "
-                "reset() starts a new stream"
+        rate = check_sample_rate(sample_rate)
+        if state.resampler is not None and rate != state.sample_rate:
+            raise AudioError(
+                f"the sample rate changed from {state.sample_rate} to {rate} Hz within a stream; "
+                "start a new stream for it"
             )
-        resampled = resampler.streaming_forward(samples, state.resampler, is_final=is_final)
-        fbank = self._fbank.streaming_forward(resampled, state.fbank, is_final=is_final)
+        resampler = _resampler(rate)
+        mono = to_mono(samples)
         state.begin_step(is_final=is_final)
+        if state.resampler is None:
+            state.resampler, state.sample_rate = resampler.init_state(), rate
+        resampled = resampler.advance(mono, state.resampler, is_final=is_final)
+        fbank = self._fbank.advance(resampled, state.fbank, is_final=is_final)
         return fbank if self.cmvn is None else self.cmvn(fbank)

@@ -5,30 +5,36 @@ Dimensions: B batch, T encoder frames (40 ms), C channels.
 Reference: Conformer (Gulati et al., Interspeech 2020); StreamSpeech (Zhang et al., ACL 2024), section 3.1.
 """
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from echostream.modules.chunk_causal_conv import ChunkCausalConv1d
+from echostream.modules.chunk_causal_conv import ChunkCausalConv1d, ChunkConvState
 from echostream.modules.relative_attention import build_self_attention
+from echostream.streaming import KVHistory, StreamState
 
 
-def visible_in_chunks(num_frames: int, chunk_size: int | None, padding_mask: Tensor) -> Tensor:
+def visible_in_chunks(
+    num_frames: int, chunk_size: int | None, padding_mask: Tensor, num_past_frames: int = 0
+) -> Tensor:
     """Return which frames each frame may attend to: its own chunk and all earlier ones, without padding.
 
     Args:
         num_frames: T.
         chunk_size: chunk in encoder frames; None: everything is visible.
         padding_mask: True at padding, [B, T].
+        num_past_frames: P, keys of earlier chunks that stand before the T frames.
 
     Returns:
-        True where visible, bool [B, 1, T or 1, T] (dim 2 queries, dim 3 keys).
+        True where visible, bool [B or 1, 1, T or 1, P + T] (dim 2 queries, dim 3 keys).
     """
-    valid = ~padding_mask[:, None, None, :]
-    if chunk_size is None:
-        return valid
-    chunk = torch.arange(num_frames, device=padding_mask.device) // chunk_size
-    return valid & (chunk.unsqueeze(1) >= chunk.unsqueeze(0))
+    visible = ~padding_mask[:, None, None, :]
+    if chunk_size is not None:
+        chunk = torch.arange(num_frames, device=padding_mask.device) // chunk_size
+        visible = visible & (chunk.unsqueeze(1) >= chunk.unsqueeze(0))
+    return F.pad(visible, (num_past_frames, 0), value=True)
 
 
 class FeedForwardModule(nn.Module):
@@ -87,20 +93,40 @@ class ConvolutionModule(nn.Module):
             .transpose(1, 2)
         )
 
-    def forward(self, x: Tensor, padding_mask: Tensor, chunk_size: int | None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        padding_mask: Tensor,
+        chunk_size: int | None,
+        state: ChunkConvState | None = None,
+    ) -> Tensor:
         """Convolve along time, [B, T, C] -> [B, T, C].
 
         Args:
             x: frames.
             padding_mask: True at padding, [B, T].
             chunk_size: chunk of the depthwise convolution in encoder frames; None: an ordinary convolution.
+            state: of a stream that x continues, in whole chunks or to its end.
         """
         x = self.layer_norm(x).transpose(1, 2)
         x = F.glu(self.pointwise_conv1(x), dim=1)
-        x = self.depthwise_conv(x.masked_fill(padding_mask.unsqueeze(1), 0.0), chunk_size)
+        x = self.depthwise_conv(x.masked_fill(padding_mask.unsqueeze(1), 0.0), chunk_size, state)
         x = self.pointwise_conv2(F.silu(self.normalise(x, padding_mask)))
         y: Tensor = self.dropout(x).transpose(1, 2)
         return y
+
+
+@dataclass
+class ConformerLayerState(StreamState):
+    """What a Conformer layer remembers of the frames before.
+
+    Args:
+        attention: keys and values of all of them.
+        convolution: the last inputs of the depthwise convolution.
+    """
+
+    attention: KVHistory
+    convolution: ChunkConvState
 
 
 class ConformerLayer(nn.Module):
@@ -136,26 +162,40 @@ class ConformerLayer(nn.Module):
         self.ffn2 = FeedForwardModule(channels, ffn_dim, dropout)
         self.final_layer_norm = nn.LayerNorm(channels)
 
+    def init_state(
+        self, batch_size: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> ConformerLayerState:
+        """Return the state of ``batch_size`` streams at their start."""
+        attention, convolution = self.self_attn, self.conv_module.depthwise_conv
+        return ConformerLayerState(
+            KVHistory.create(batch_size, attention.num_heads, attention.head_dim, device=device, dtype=dtype),
+            convolution.init_state(batch_size, device=device, dtype=dtype),
+        )
+
     def forward(
         self,
         x: Tensor,
-        visible: Tensor,
+        visible: Tensor | None,
         padding_mask: Tensor,
         positions: Tensor | None = None,
         conv_chunk_size: int | None = None,
+        state: ConformerLayerState | None = None,
     ) -> Tensor:
         """Encode frames, [B, T, C] -> [B, T, C].
 
         Args:
-            x: frames.
-            visible: attention mask of :func:`visible_in_chunks`.
+            x: frames; with a state, those that follow its P frames, in whole chunks or to the stream's end.
+            visible: attention mask of :func:`visible_in_chunks`; None: everything is visible.
             padding_mask: True at padding, [B, T].
-            positions: relative positions, [2T - 1, C], where the attention uses them.
+            positions: relative positions, [P + 2T - 1, C], where the attention uses them.
             conv_chunk_size: chunk of the convolution in encoder frames; None: an ordinary convolution.
+            state: of a stream that x continues; it moves on.
         """
+        history, conv_state = (None, None) if state is None else (state.attention, state.convolution)
         x = x + 0.5 * self.ffn1(x)
-        x = x + self.self_attn_dropout(self.self_attn(self.self_attn_layer_norm(x), visible, positions))
-        x = x + self.conv_module(x, padding_mask, conv_chunk_size)
+        attended = self.self_attn(self.self_attn_layer_norm(x), visible, positions, history)
+        x = x + self.self_attn_dropout(attended)
+        x = x + self.conv_module(x, padding_mask, conv_chunk_size, conv_state)
         x = x + 0.5 * self.ffn2(x)
         y: Tensor = self.final_layer_norm(x)
         return y

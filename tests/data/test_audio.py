@@ -18,9 +18,7 @@ from echostream.data.audio import (
     read_audio,
     read_audio_native,
     resample,
-    to_mono,
 )
-from echostream.streaming import StreamFinishedError
 
 
 def noise(num_samples: int, seed: int = 0) -> Samples:
@@ -64,46 +62,6 @@ def test_agrees_with_soxr_and_removes_what_would_alias() -> None:
     theirs = soxr.resample(low + high, 48000, 16000)
     assert np.abs(ours - theirs)[400:-400].max() < 1e-3
     assert np.abs(resample(high, 48000, 16000))[400:-400].max() < 1e-4
-
-
-def test_output_is_delayed_by_a_few_milliseconds_only() -> None:
-    resampler = Resampler(48000, 16000)
-    assert resampler.streaming_forward(noise(4800), resampler.init_state()).size >= 1600 - 35
-
-
-def test_state_is_bounded_and_clone_and_reset_work() -> None:
-    resampler = Resampler(44100, 16000)
-    state, fresh = resampler.init_state(), resampler.init_state()
-    sizes = []
-    for seed in range(20):
-        resampler.streaming_forward(noise(4410, seed), state)
-        sizes.append(state.num_bytes)
-    assert max(sizes) <= 8 * 220
-    other = state.clone()
-    np.testing.assert_array_equal(
-        resampler.streaming_forward(noise(999), state), resampler.streaming_forward(noise(999), other)
-    )
-    resampler.streaming_forward(noise(10), state, is_final=True)
-    with pytest.raises(StreamFinishedError, match="reset"):
-        resampler.streaming_forward(noise(10), state)
-    assert resampler.streaming_forward(noise(10), other).size > 0
-    state.reset()
-    np.testing.assert_array_equal(
-        resampler.streaming_forward(noise(999), state), resampler.streaming_forward(noise(999), fresh)
-    )
-
-
-def test_interleaved_streams_share_a_resampler() -> None:
-    resampler = Resampler(48000, 16000)
-    signals = [noise(3000, seed) for seed in (1, 2)]
-    states = [resampler.init_state() for _ in signals]
-    pieces: list[list[Samples]] = [[], []]
-    for start in range(0, 3000, 700):
-        for signal, state, outputs in zip(signals, states, pieces, strict=True):
-            piece = signal[start : start + 700]
-            outputs.append(resampler.streaming_forward(piece, state, is_final=start + 700 >= 3000))
-    for signal, outputs in zip(signals, pieces, strict=True):
-        np.testing.assert_array_equal(np.concatenate(outputs), resampler.forward(signal))
 
 
 @pytest.mark.parametrize("rate", [0, -8000, 16000.5, True])
@@ -178,6 +136,10 @@ def test_native_rate_and_mono(tmp_path: Path) -> None:
     samples, rate = read_audio_native(path)
     assert rate == 44100
     np.testing.assert_array_equal(samples, noise(441))
-    np.testing.assert_allclose(to_mono([[1.0, 0.0], [0.5, 0.5]]), [0.5, 0.5])
-    with pytest.raises(AudioError, match="shape"):
-        to_mono(np.zeros((2, 2, 2)))
+
+
+def test_a_file_of_floats_on_the_16_bit_scale_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "loud.wav"
+    soundfile.write(path, 32768 * noise(441), 16000, subtype="FLOAT")
+    with pytest.raises(AudioError, match=r"loud\.wav: .*32768"):
+        read_audio(path)

@@ -6,7 +6,7 @@ from fairseq.modules.conformer_layer import ConformerEncoderLayer
 from fairseq.modules.positional_encoding import RelPositionalEncoding
 
 from echostream.modules.conformer_layer import ConformerLayer, ConvolutionModule, visible_in_chunks
-from echostream.modules.relative_attention import build_self_attention, relative_positions, scores_by_key
+from echostream.modules.relative_attention import RelativePositions, build_self_attention, scores_by_key
 
 DIM, FFN, HEADS, KERNEL = 16, 24, 4, 7
 
@@ -19,7 +19,7 @@ def _seed() -> None:
 def positions_for(x: torch.Tensor, pos_enc_type: str) -> torch.Tensor | None:
     if pos_enc_type != "rel_pos":
         return None
-    return relative_positions(x.size(1), x.size(2), device=x.device, dtype=x.dtype)
+    return RelativePositions(x.size(2)).window(x.size(1), device=x.device, dtype=x.dtype)
 
 
 @pytest.mark.parametrize(
@@ -49,12 +49,36 @@ def test_offline_layer_is_fairseqs(attn_type: str | None, pos_enc_type: str, fra
 
 
 def test_scores_by_key_by_definition() -> None:
-    for frames in (1, 2, 6):
-        scores = torch.randn(2, frames, 2 * frames - 1)
+    for frames, past in ((1, 0), (2, 0), (6, 0), (1, 5), (2, 1), (6, 7)):
+        scores = torch.randn(2, frames, past + 2 * frames - 1)
         by_key = scores_by_key(scores)
+        assert by_key.shape == (2, frames, past + frames)
         for t in range(frames):
-            for s in range(frames):
-                assert torch.equal(by_key[:, t, s], scores[:, t, frames - 1 - (t - s)])
+            for s in range(past + frames):
+                assert torch.equal(by_key[:, t, s], scores[:, t, past + frames - 1 - (past + t - s)])
+
+
+def test_positions_by_definition_however_the_table_grew() -> None:
+    positions = RelativePositions(6)
+    for frames, past in ((3, 0), (1, 0), (2, 40), (5, 1), (90, 7), (1, 500)):
+        for dtype in (torch.float32, torch.float64):
+            window = positions.window(frames, past, device=torch.device("cpu"), dtype=dtype)
+            assert window.dtype == dtype
+            distance = torch.arange(past + frames - 1, -frames, -1, dtype=torch.float64).unsqueeze(1)
+            angle = distance * 10000.0 ** -(torch.arange(0, 6, 2) / 6)
+            expected = torch.zeros(past + 2 * frames - 1, 6, dtype=torch.float64)
+            expected[:, 0::2], expected[:, 1::2] = angle.sin(), angle.cos()
+            torch.testing.assert_close(window.double(), expected, atol=1e-4, rtol=0)
+
+
+def test_positions_made_without_gradients_serve_training() -> None:
+    attention = build_self_attention("espnet", "rel_pos", DIM, HEADS, 0.0)
+    positions = RelativePositions(DIM)
+    with torch.inference_mode():
+        positions.window(9, device=torch.device("cpu"), dtype=torch.float32)
+    window = positions.window(5, device=torch.device("cpu"), dtype=torch.float32)
+    attention(torch.randn(1, 5, DIM), None, window).sum().backward()
+    assert all(parameter.grad is not None for parameter in attention.parameters())
 
 
 @pytest.mark.parametrize("pos_enc_type", ["rel_pos", "rope", "abs"])
@@ -124,4 +148,4 @@ def test_impossible_attention() -> None:
     with pytest.raises(ValueError, match="relative positions"):
         attention(torch.zeros(1, 2, 8), torch.ones(1, 1, 2, 2, dtype=torch.bool))
     with pytest.raises(ValueError, match="even number"):
-        relative_positions(3, 5, device=torch.device("cpu"), dtype=torch.float32)
+        RelativePositions(5)
