@@ -1,11 +1,13 @@
-"""What the agents' options may be: values that contradict what is done are errors."""
+"""What the agents' options may be: values that contradict what is done are errors.
+
+Settings of the session are checked by `SessionOptions`.
+"""
 
 from argparse import Namespace
 
 import torch
 
 from echostream.data.fbank import NUM_MEL_BINS
-from echostream.inference.chunking import chunk_encoder_frames
 
 SHIFT_MS = 10
 WINDOW_MS = 25
@@ -19,9 +21,8 @@ def check_options(args: Namespace) -> None:
     """Refuse values that contradict what the agent does.
 
     Raises:
-        OptionError, ChunkSizeError: naming the option and the value that is possible.
+        OptionError: naming the option and the value that is possible.
     """
-    chunk_encoder_frames(args.source_segment_size)
     fixed = {"shift_size": SHIFT_MS, "window_size": WINDOW_MS, "feature_dim": NUM_MEL_BINS}
     for name, value in fixed.items():
         if getattr(args, name) != value:
@@ -31,7 +32,7 @@ def check_options(args: Namespace) -> None:
             )
     if args.tgt_splitter_type.lower() != "sentencepiece":
         raise OptionError(f"--tgt-splitter-type must be SentencePiece, not {args.tgt_splitter_type}")
-    for name in ("segment_size", "unit_per_subword", "sample_rate", "max_len"):
+    for name in ("segment_size", "unit_per_subword", "sample_rate"):
         if getattr(args, name) < 1:
             raise OptionError(f"--{name.replace('_', '-')} must be positive, not {getattr(args, name)}")
 

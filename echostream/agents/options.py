@@ -42,25 +42,28 @@ def add_model_args(parser: ArgumentParser) -> None:
         help="npz file with mean and std in place of the configured one",
     )
     parser.add_argument(
+        "--vocoder", type=str, default=None, help="CodeHiFiGAN checkpoint (default: the data configuration's)"
+    )
+    parser.add_argument("--vocoder-cfg", type=str, default=None, help="its JSON configuration")
+    parser.add_argument(
+        "--tgt-splitter-path",
+        type=str,
+        default=None,
+        help="sentencepiece model of the target language; only synthesis from text needs it "
+        "(default: the .model file beside the text decoder's dictionary)",
+    )
+    parser.add_argument(
         "--device", type=str, default="cpu", help="cpu, cuda, cuda:N, or gpu (the same as cuda)"
     )
 
 
-def add_policy_args(parser: ArgumentParser) -> None:
-    """When to write, and what to tell about it."""
+def add_session_args(parser: ArgumentParser) -> None:
+    """How a session runs, and what it tells."""
     parser.add_argument(
-        "--lagging-k1", type=int, default=0, help="tokens that the translation stays behind the ST CTC head"
+        "--recompute",
+        action="store_true",
+        help="compute everything again at every chunk, as StreamSpeech's agents do; slow, for comparison",
     )
-    parser.add_argument(
-        "--stride-n", type=int, default=1, help="tokens that both CTC heads gain between two writes"
-    )
-    parser.add_argument(
-        "--segment-length",
-        type=int,
-        default=None,
-        help="fixed Emformer segment in frames of 40 ms (default: the chunk, at most the longest trained)",
-    )
-    parser.add_argument("--max-len", type=int, default=200, help="longest translation in subwords")
     parser.add_argument(
         "--extra-output-dir", type=str, default=None, help="folder for asr.txt, st.txt and unit.txt"
     )
@@ -71,25 +74,6 @@ def add_policy_args(parser: ArgumentParser) -> None:
         const=True,
         default=False,
         help="print the transcription and the translation as they grow",
-    )
-
-
-def add_speech_args(parser: ArgumentParser) -> None:
-    """Units and vocoder."""
-    parser.add_argument(
-        "--vocoder", type=str, default=None, help="CodeHiFiGAN checkpoint (default: the data configuration's)"
-    )
-    parser.add_argument("--vocoder-cfg", type=str, default=None, help="its JSON configuration")
-    parser.add_argument(
-        "--dur-prediction",
-        action="store_true",
-        help="predict how long units last (for units without repeats)",
-    )
-    parser.add_argument(
-        "--lagging-k2", type=int, default=0, help="subwords that the units stay behind the text"
-    )
-    parser.add_argument(
-        "--stride-n2", type=int, default=1, help="subwords that are turned into units at a time"
     )
 
 
@@ -118,7 +102,4 @@ def add_compatibility_args(parser: ArgumentParser) -> None:
     parser.add_argument("--feature-dim", type=int, default=NUM_MEL_BINS, help=f"must be {NUM_MEL_BINS}")
     parser.add_argument(
         "--tgt-splitter-type", type=str, default="SentencePiece", help="must be SentencePiece"
-    )
-    parser.add_argument(
-        "--tgt-splitter-path", type=str, default=None, help=unused + "the dictionary's pieces are enough"
     )

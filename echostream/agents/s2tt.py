@@ -1,12 +1,10 @@
 """Simultaneous speech-to-text translation."""
 
-from argparse import ArgumentParser
-
 from simuleval.agents.actions import Action, ReadAction, WriteAction
 
-from echostream.agents import options
 from echostream.agents.session_agent import SessionAgent
-from echostream.inference.session import Output, StepResult
+from echostream.inference.options import Output
+from echostream.inference.outputs import StepOutput
 
 
 class EchoStreamS2TTAgent(SessionAgent):
@@ -15,14 +13,13 @@ class EchoStreamS2TTAgent(SessionAgent):
     target_type = "text"
     output = Output.TEXT
 
-    @staticmethod
-    def add_args(parser: ArgumentParser) -> None:
-        """Add the agent's options; those of speech output are accepted and not used."""
-        SessionAgent.add_args(parser)
-        options.add_speech_args(parser)
-
-    def act(self, result: StepResult) -> Action:
+    def act(self, output: StepOutput) -> Action:
         """WRITE new words; the last call always writes, if only the end."""
-        if not result.text and not result.is_final:
+        text = self.new_text(output)
+        if not text and not output.is_final:
             return ReadAction()
-        return WriteAction(result.text, finished=result.is_final)
+        return WriteAction(text, finished=output.is_final)
+
+    def new_text(self, output: StepOutput) -> str:
+        """Return what is written of an output."""
+        return output.target_text

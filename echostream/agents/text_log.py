@@ -3,7 +3,8 @@
 from argparse import Namespace
 from pathlib import Path
 
-from echostream.inference.session import Output, StepResult
+from echostream.inference.options import Output
+from echostream.inference.outputs import StepOutput
 
 _FILES = {
     Output.TRANSCRIPTION: ("asr.txt",),
@@ -15,7 +16,8 @@ _FILES = {
 class TextLog:
     """Prints transcription and translation when they change; writes one line an utterance to the extra files.
 
-    Files of an earlier run are emptied, unless SimulEval continues it (`--continue-unfinished`).
+    What is printed ends with what is tentative. Files of an earlier run are emptied, unless SimulEval
+    continues it (`--continue-unfinished`).
 
     Args:
         args: the agent's options.
@@ -37,26 +39,35 @@ class TextLog:
 
     def reset(self) -> None:
         """Start another utterance."""
-        self._transcription = ""
-        self._translation = ""
+        self._source_words: list[str] = []
+        self._target_words: list[str] = []
+        self._units: list[int] = []
+        self._printed = {"Streaming ASR": "", "Simultaneous translation": ""}
 
-    def show(self, result: StepResult) -> None:
-        """Print what changed, if printing is on."""
-        if not self._prints:
-            return
-        if result.transcription != self._transcription:
-            print("Streaming ASR:", result.transcription, flush=True)
-            self._transcription = result.transcription
-        if self._has_translation and result.translation != self._translation:
-            print("Simultaneous translation:", result.translation, flush=True)
-            self._translation = result.translation
+    def add(self, output: StepOutput) -> None:
+        """Take what a step made final; print what changed, and write the files at the end."""
+        self._source_words += [word.text for word in output.source_words]
+        self._target_words += [word.text for word in output.target_words]
+        if self._prints:
+            self._print("Streaming ASR", self._source_words, output.tentative_source_text)
+            if self._has_translation:
+                self._print("Simultaneous translation", self._target_words, output.tentative_target_text)
+        if self._paths:
+            self._units += output.units
+            if output.is_final:
+                self._write()
 
-    def write(self, result: StepResult, units: list[int]) -> None:
-        """Append the finished utterance to the files."""
+    def _print(self, title: str, words: list[str], tentative: str) -> None:
+        text = " ".join([*words, tentative]).strip()
+        if text != self._printed[title]:
+            print(f"{title}: {text}", flush=True)
+            self._printed[title] = text
+
+    def _write(self) -> None:
         lines = {
-            "asr.txt": result.transcription,
-            "st.txt": result.translation,
-            "unit.txt": " ".join(map(str, units)),
+            "asr.txt": " ".join(self._source_words),
+            "st.txt": " ".join(self._target_words),
+            "unit.txt": " ".join(map(str, self._units)),
         }
         for path in self._paths:
             with path.open("a", encoding="utf-8") as stream:

@@ -7,8 +7,8 @@ from typing import Any
 from simuleval.evaluator.instance import Instance, SpeechOutputInstance, SpeechToSpeechInstance
 
 
-class RepairedSpeechToSpeechInstance(SpeechToSpeechInstance):
-    """SimulEval's instance whose log entry keeps `elapsed` and the silences.
+class RepairedSpeechOutputInstance(SpeechOutputInstance):
+    """SimulEval's speech output whose log entry keeps `elapsed` and the silences.
 
     For: SimulEval 1.1.4. Symptom: `elapsed` is logged as an empty list, so `--computation-aware` fails;
     silences are not logged, so the Discontinuity metrics fail.
@@ -18,6 +18,10 @@ class RepairedSpeechToSpeechInstance(SpeechToSpeechInstance):
         """The log entry; the wav file is written too."""
         info: dict[str, Any] = super().summarize()
         return {**info, "elapsed": self.elapsed, "silences": self.silences}
+
+
+class RepairedSpeechToSpeechInstance(RepairedSpeechOutputInstance, SpeechToSpeechInstance):
+    """Speech from speech, with this output."""
 
 
 class SpeechLogInstance(SpeechOutputInstance):

@@ -8,6 +8,7 @@
 | `separate_ideal_from_aware` | with `--computation-aware`, AL equals AL_CA: the ideal value is lost |
 | `metric_name` | metrics.tsv is overwritten with computation-aware values |
 | `write_target_type` | config.yaml says that text output is speech |
+| `text_to_speech` | speech made from text cannot be evaluated: KeyError |
 | `asr_bleu` | a score that cannot be computed is 0.0 with exit code 0 |
 
 Each can go when SimulEval no longer shows its symptom; `apply` refuses another version, so that
@@ -26,7 +27,7 @@ from simuleval.evaluator.evaluator import SentenceLevelEvaluator
 from simuleval.evaluator.instance import INSTANCE_TYPE_DICT, LogInstance
 from simuleval.evaluator.scorers.latency_scorer import LATENCY_SCORERS_NAME_DICT, LatencyScorer
 
-from echostream.evaluation import asr_bleu, latency_scorers
+from echostream.evaluation import asr_bleu, latency_scorers, text_to_speech
 from echostream.evaluation.instances import RepairedSpeechToSpeechInstance, SpeechLogInstance, is_speech_log
 
 SIMULEVAL_VERSION = "1.1.4"
@@ -98,6 +99,7 @@ def apply() -> None:
         return
     for source in ("speech", "youtube"):
         INSTANCE_TYPE_DICT[f"{source}-speech"] = RepairedSpeechToSpeechInstance
+    text_to_speech.register()
     SentenceLevelEvaluator.build_instances_from_log = build_instances_from_log
     separate_ideal_from_aware()
     LatencyScorer.metric_name = property(metric_name)

@@ -6,41 +6,91 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from echostream.streaming import StreamState
+
 EncoderOut = dict[str, list[Tensor]]
 
 
-class Resettable(Protocol):
-    """State of a stream."""
+class StreamingModule(Protocol):
+    """A module with the three verbs."""
 
-    def reset(self) -> None: ...
+    def init_state(self, batch_size: int, *, device: torch.device, dtype: torch.dtype) -> Any: ...
+
+    def streaming_forward(self, x: Tensor, state: Any, *, is_final: bool = False) -> Tensor: ...
 
 
-class Encoder(Protocol):
-    """An encoder that is called on the whole utterance."""
+class StreamingEncoder(Protocol):
+    """An encoder with a state: any number of feature frames in, the encoder frames that are final out."""
 
     def __call__(
         self, src_tokens: Tensor, src_lengths: Tensor, *, chunk_size: int | None = None
     ) -> EncoderOut: ...
 
-
-@runtime_checkable
-class StreamingEncoder(Protocol):
-    """An encoder with a state: `streaming_forward` takes any number of feature frames."""
-
-    def init_state(self, batch_size: int, *, device: torch.device, dtype: torch.dtype) -> Resettable: ...
+    def init_state(self, batch_size: int, *, device: torch.device, dtype: torch.dtype) -> Any: ...
 
     def streaming_forward(
         self, src_tokens: Tensor, state: Any = None, *, is_final: bool = False, chunk_size: int | None = None
     ) -> Tensor: ...
 
+
+@runtime_checkable
+class RevisingEncoder(Protocol):
+    """An encoder whose newest chunk may change until it is complete; its history is not bounded."""
+
+    def provisional(self, state: Any) -> Tensor: ...
+
+
+@runtime_checkable
+class CachedEncoder(Protocol):
+    """An encoder with a default state of its own."""
+
     def reset_cache(self) -> None: ...
 
 
+class TextDecoder(Protocol):
+    """The first-pass decoder: each position sees the frames that were appended before it was decoded."""
+
+    def init_state(self, batch_size: int, *, device: torch.device, dtype: torch.dtype) -> Any: ...
+
+    def append_frames(self, frames: Tensor, state: Any) -> None: ...
+
+    def streaming_forward(
+        self, prev_output_tokens: Tensor, state: Any, *, is_final: bool = False
+    ) -> Tensor: ...
+
+    def output_layer(self, features: Tensor) -> Tensor: ...
+
+
+class UnitDecoder(Protocol):
+    """The second-pass decoder: text states in, unit logits out."""
+
+    def init_state(self, batch_size: int, *, device: torch.device, dtype: torch.dtype) -> Any: ...
+
+    def streaming_forward(
+        self, x: Tensor, state: Any, *, is_final: bool = False, lagging_k: int = 0, stride_n: int = 1
+    ) -> Tensor: ...
+
+
 class TranslationModel(Protocol):
-    """The pieces of a two-pass speech-to-unit model that a session calls."""
+    """The pieces of a two-pass speech-to-unit model, each streaming, and their forward passes."""
 
     encoder: Any
     training_chunk_sizes: tuple[int, ...]
+
+    @property
+    def asr_head(self) -> StreamingModule: ...
+
+    @property
+    def st_head(self) -> StreamingModule: ...
+
+    @property
+    def mt_decoder(self) -> TextDecoder: ...
+
+    @property
+    def text_to_unit_encoder(self) -> StreamingModule | None: ...
+
+    @property
+    def unit_decoder(self) -> UnitDecoder: ...
 
     def to(self, *, device: torch.device, dtype: torch.dtype) -> Any: ...
 
@@ -69,7 +119,20 @@ class Vocoder(Protocol):
     @property
     def code_hop_samples(self) -> int: ...
 
-    @property
-    def receptive_field(self) -> Any: ...
-
     def __call__(self, x: Mapping[str, Tensor], dur_prediction: bool = False) -> tuple[Tensor, Tensor]: ...
+
+    def forward_from_durations(self, code: Tensor, durations_frames: Tensor) -> Tensor: ...
+
+    def init_state(
+        self, batch_size: int = 1, *, device: torch.device | None = None, dtype: torch.dtype | None = None
+    ) -> StreamState: ...
+
+    def streaming_forward(
+        self,
+        units: Tensor,
+        state: Any,
+        *,
+        is_final: bool = False,
+        dur_prediction: bool = False,
+        hold_back_frames: int = 0,
+    ) -> tuple[Tensor, Tensor]: ...

@@ -1,9 +1,10 @@
 """Token ids to text, without fairseq."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from echostream.policy.read_write import WORD_START, count_complete
+from echostream.streaming import StreamState
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,22 @@ class Vocabulary:
 
     def pieces(self, tokens: Iterable[int]) -> list[str]:
         """Symbols of the tokens that carry text; an unknown piece is a word border, as in StreamSpeech."""
-        special = (self.bos, self.pad, self.eos)
-        return [
-            WORD_START if token == self.unk else self.symbols[token]
-            for token in tokens
-            if token not in special
+        return [self._piece(token) for token in tokens if not self._is_special(token)]
+
+    def timed_pieces(self, tokens: Sequence[int], frames: Sequence[int]) -> tuple[list[str], list[int]]:
+        """Pieces of the tokens that carry text, and the frame of each."""
+        kept = [
+            (self._piece(token), frame)
+            for token, frame in zip(tokens, frames, strict=True)
+            if not self._is_special(token)
         ]
+        return [piece for piece, _ in kept], [frame for _, frame in kept]
+
+    def _is_special(self, token: int) -> bool:
+        return token in (self.bos, self.pad, self.eos)
+
+    def _piece(self, token: int) -> str:
+        return WORD_START if token == self.unk else self.symbols[token]
 
     def text(self, tokens: Iterable[int]) -> str:
         """Detokenised text."""
@@ -43,19 +54,35 @@ def split_words(pieces: Sequence[str]) -> list[str]:
     return "".join(pieces).replace(WORD_START, " ").split()
 
 
-class WordEmitter:
+def word_end_frames(pieces: Sequence[str], frames: Sequence[int]) -> list[int]:
+    """The frame of the last piece of each word, for pieces and the frame of each."""
+    ends: list[int] = []
+    in_word = False
+    for piece, frame in zip(pieces, frames, strict=True):
+        for position, text in enumerate(piece.split(WORD_START)):
+            in_word = in_word and position == 0
+            if not text.strip():
+                continue
+            if not in_word:
+                ends.append(frame)
+            ends[-1] = frame
+            in_word = True
+    return ends
+
+
+@dataclass
+class WordEmitter(StreamState):
     """Hands out words once, when they are complete; words that were handed out are never taken back.
 
     A piece that continues a word which was handed out already (punctuation, say) comes as a word of its own.
+
+    Args:
+        emitted: what was handed out, joined by spaces, as code points.
+        num_words: number of words in it.
     """
 
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Start a new text."""
-        self._text = ""
-        self._num_emitted_words = 0
+    emitted: list[int] = field(default_factory=list)
+    num_words: int = 0
 
     def push(self, pieces: Sequence[str], *, is_complete: bool) -> list[str]:
         """New words of a text that grows.
@@ -68,11 +95,17 @@ class WordEmitter:
         """
         words = split_words(pieces if is_complete else pieces[: count_complete(pieces)])
         text = " ".join(words)
-        if text.startswith(self._text):
-            new_words = text[len(self._text) :].split()
-        else:
-            new_words = words[self._num_emitted_words :]
+        known = "".join(map(chr, self.emitted))
+        new_words = text[len(known) :].split() if text.startswith(known) else words[self.num_words :]
         if new_words:
-            self._text = text
-            self._num_emitted_words = max(len(words), self._num_emitted_words)
+            self.emitted = [ord(character) for character in text]
+            self.num_words = max(len(words), self.num_words)
         return new_words
+
+    def rest(self, pieces: Sequence[str]) -> str:
+        """What the text has beyond the words that were handed out."""
+        text = " ".join(split_words(pieces))
+        known = "".join(map(chr, self.emitted))
+        if text.startswith(known):
+            return text[len(known) :].strip()
+        return " ".join(split_words(pieces)[self.num_words :])

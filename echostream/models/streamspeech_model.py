@@ -20,7 +20,7 @@ from torch import Tensor
 
 from echostream.models.checkpoint_fit import check_fits
 from echostream.models.decoders import CTCTransformerUnitDecoder, TextToUnitEncoder, build_text_decoder
-from echostream.models.pretrained import load_pretrained_encoder, load_pretrained_mt
+from echostream.models.pretrained import load_initial_weights
 from echostream.models.streamspeech_config import (
     PUBLIC_MT_DROPOUT,
     STREAMSPEECH_DEFAULTS,
@@ -83,16 +83,13 @@ class StreamSpeechModel(S2UTTransformerModel):
         model = cls(cls.build_encoder(args), cls.build_decoder(args, task.target_dictionary))
         model._add_text_decoders(args, task.multitask_tasks)
         model.synthesizer_encoder = cls.build_text_encoder(args)
-        if getattr(args, "load_pretrained_mt_from", None):
-            load_pretrained_mt(model, args.load_pretrained_mt_from)
+        load_initial_weights(model, args)
         return model
 
     @classmethod
     def build_encoder(cls, args) -> FairseqEncoder:
-        """Build the speech encoder, with the weights of ``--load-pretrained-encoder-from`` if that is
-        given.
-        """
-        return load_pretrained_encoder(StreamSpeechEncoder(args), args)
+        """Build the speech encoder."""
+        return StreamSpeechEncoder(args)
 
     @classmethod
     def build_decoder(cls, args, tgt_dict) -> CTCTransformerUnitDecoder:
@@ -148,6 +145,31 @@ class StreamSpeechModel(S2UTTransformerModel):
             known = ", ".join(self.multitask_decoders)
             raise ValueError(f"the model has no decoder {task_name!r}; its multitask YAML has: {known}")
         return decoder
+
+    @property
+    def asr_head(self):
+        """The ASR CTC head: source text."""
+        return self.text_decoder(ASR_TASK_NAME)
+
+    @property
+    def st_head(self):
+        """The ST CTC head: target text, which the policy counts."""
+        return self.text_decoder(ST_TASK_NAME)
+
+    @property
+    def mt_decoder(self):
+        """The first-pass decoder: target text."""
+        return self.text_decoder(self.mt_task_name)
+
+    @property
+    def text_to_unit_encoder(self) -> TextToUnitEncoder | None:
+        """The encoder between the two passes, None without layers."""
+        return self.synthesizer_encoder
+
+    @property
+    def unit_decoder(self) -> CTCTransformerUnitDecoder:
+        """The second-pass decoder: units."""
+        return self.decoder
 
     def encoder_arguments(self, chunk_size: int | None, conv_chunk_size: int | None) -> dict[str, int | None]:
         """Return the encoder's keyword arguments for a requested chunk size, in encoder frames."""
@@ -210,7 +232,7 @@ class StreamSpeechModel(S2UTTransformerModel):
             chunk_size=chunk_size,
             conv_chunk_size=conv_chunk_size,
         )
-        mt_decoder = self.text_decoder(self.mt_task_name)
+        mt_decoder = self.mt_decoder
         visible = None
         if streaming_config is not None:
             visible = self.visible_frames(
@@ -304,7 +326,7 @@ class StreamSpeechModel(S2UTTransformerModel):
         Returns:
             Logits [B, N, V], and the features that the unit side reads, [N, B, C].
         """
-        mt_decoder = self.text_decoder(self.mt_task_name)
+        mt_decoder = self.mt_decoder
         features, _ = mt_decoder(
             prev_output_tokens_mt, encoder_out=encoder_out, visible_frames=visible_frames, features_only=True
         )
@@ -329,9 +351,10 @@ class StreamSpeechModel(S2UTTransformerModel):
         """Load weights.
 
         Raises:
-            CheckpointMismatchError: when they are of another architecture, dictionary or size.
+            CheckpointMismatchError: when they are of another architecture, dictionary or size, or (if
+                ``strict``) have other names; the message lists all that differs.
         """
-        check_fits(self.state_dict(), state_dict)
+        check_fits(self.state_dict(), state_dict, complete=strict)
         return super().load_state_dict(state_dict, strict=strict, model_cfg=model_cfg, args=args)
 
 

@@ -6,6 +6,9 @@ the probability of that event is used, so the same functions serve training (sof
 Reference: StreamSpeech (Zhang et al., ACL 2024), section 3.2; CTC (Graves et al., ICML 2006).
 """
 
+from bisect import bisect_right
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -77,3 +80,17 @@ def cumulative_tokens(mass: Tensor, lengths: Tensor | None = None) -> Tensor:
         frames = torch.arange(mass.size(1), device=mass.device)
         mass = mass.masked_fill(frames.unsqueeze(0) >= lengths.unsqueeze(1), 0.0)
     return mass.cumsum(dim=1)
+
+
+def confirmed_tokens(source_frames: Sequence[int], target_frames: Sequence[int]) -> int:
+    """Return how many target tokens a source token confirms: those emitted no later than the newest one.
+
+    The training mask waits for a frame at which the ST head has emitted enough tokens *and* the ASR head
+    emits one (:func:`~echostream.policy.streaming_mask.visible_frames`). Counting confirmed tokens makes a
+    streaming policy wait for the same frame.
+
+    Args:
+        source_frames: frame of each token of the ASR CTC head, ascending.
+        target_frames: frame of each token of the ST CTC head, ascending.
+    """
+    return bisect_right(target_frames, source_frames[-1]) if source_frames else 0

@@ -99,14 +99,22 @@ class CTCPolicy:
             raise ValueError(f"stride-n must be at least one token, got {self.stride_n}")
 
     def decide(
-        self, state: PolicyState, source_tokens: int, target_tokens: int, *, source_finished: bool = False
+        self,
+        state: PolicyState,
+        source_tokens: int,
+        target_tokens: int,
+        *,
+        num_chunks: int = 0,
+        source_finished: bool = False,
     ) -> Decision:
         """Decide after a chunk; neither argument nor state is changed.
 
         Args:
             state: counts at the last write.
             source_tokens: tokens of the ASR CTC head so far.
-            target_tokens: tokens of the ST CTC head so far.
+            target_tokens: tokens of the ST CTC head so far; in streaming, those that a source token confirms
+                (:func:`~echostream.policy.ctc_alignment.confirmed_tokens`), as in training.
+            num_chunks: chunks heard so far; not used by this policy.
             source_finished: the source has ended: everything that is left is written.
 
         Returns:
@@ -150,3 +158,51 @@ class CTCPolicy:
             target_tokens=max(target_tokens, state.target_tokens),
             written_subwords=written_subwords,
         )
+
+
+@dataclass(frozen=True)
+class WaitKPolicy:
+    """Wait for ``waitk_lagging`` chunks, then write ``stride_n`` subwords for every ``stride_n`` chunks.
+
+    Args:
+        waitk_lagging: chunks to hear before the first write, at least one.
+        stride_n: subwords written at a time, and chunks heard between two writes.
+        whole_words: write complete words only; see :func:`writes_whole_words`.
+
+    Raises:
+        ValueError: for a lag or a stride below one.
+
+    Reference: STACL (Ma et al., ACL 2019); wait-k-stride-n (Zeng et al., ACL Findings 2021).
+    """
+
+    waitk_lagging: int
+    stride_n: int = 1
+    whole_words: bool = False
+
+    def __post_init__(self) -> None:
+        if self.waitk_lagging < 1:
+            raise ValueError(f"waitk-lagging must be at least one chunk, got {self.waitk_lagging}")
+        if self.stride_n < 1:
+            raise ValueError(f"stride-n must be at least one token, got {self.stride_n}")
+
+    def decide(
+        self,
+        state: PolicyState,
+        source_tokens: int,
+        target_tokens: int,
+        *,
+        num_chunks: int = 0,
+        source_finished: bool = False,
+    ) -> Decision:
+        """Decide after a chunk; see :meth:`CTCPolicy.decide`. The tokens of the heads play no part."""
+        if source_finished:
+            return Decision(Action.WRITE)
+        if num_chunks < self.waitk_lagging:
+            return Decision(Action.READ)
+        limit = ((num_chunks - self.waitk_lagging) // self.stride_n + 1) * self.stride_n
+        limit += int(self.whole_words)
+        if limit <= state.written_subwords:
+            return Decision(Action.READ)
+        return Decision(Action.WRITE, limit, self.whole_words)
+
+    after_write = staticmethod(CTCPolicy.after_write)

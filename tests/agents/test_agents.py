@@ -1,33 +1,31 @@
 """Options, errors and life cycle of the agents."""
 
-import argparse
-import json
-from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from simuleval.agents import GenericAgent
 from simuleval.agents.states import AgentStates
-from simuleval.data.segments import EmptySegment, Segment, SpeechSegment
+from simuleval.data.segments import EmptySegment, Segment, SpeechSegment, TextSegment
 
 from echostream.agents.asr import EchoStreamASRAgent
+from echostream.agents.model_agent import ModelAgent
 from echostream.agents.option_checks import OptionError, resolve_device
 from echostream.agents.s2st import EchoStreamS2STAgent
 from echostream.agents.s2tt import EchoStreamS2TTAgent
-from tests.agents.conftest import model_options
+from echostream.agents.settings import ALL_SETTINGS
+from echostream.agents.tts import EchoStreamTTSAgent
+from echostream.data.audio import AudioError
+from echostream.inference.options import SessionOptions
+from echostream.inference.recompute import RecomputingPipeline
+from tests.agents.conftest import parse
 from tests.inference.fakes import noise
-from tests.inference.tiny_checkpoint import TinyCheckpoint, write_vocoder
+from tests.inference.tiny_checkpoint import TinyCheckpoint
 
 AGENTS = (EchoStreamS2STAgent, EchoStreamS2TTAgent, EchoStreamASRAgent)
-
-
-def parse(tiny: TinyCheckpoint, *extra: str, agent: type[GenericAgent] = EchoStreamS2STAgent) -> Namespace:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--source-segment-size", type=int, default=320)
-    agent.add_args(parser)
-    return parser.parse_args([*model_options(tiny), *extra])
 
 
 def make(tiny: TinyCheckpoint, *extra: str, agent: type[GenericAgent] = EchoStreamS2TTAgent) -> GenericAgent:
@@ -76,14 +74,14 @@ def test_streamspeechs_flags_are_accepted(tiny: TinyCheckpoint, agent: type[Gene
     ],
 )
 def test_output_asr_translation(tiny: TinyCheckpoint, extra: list[str], expected: bool) -> None:
-    assert parse(tiny, *extra).output_asr_translation is expected
+    assert parse(tiny, *extra, agent=EchoStreamS2STAgent).output_asr_translation is expected
 
 
 def test_output_asr_translation_takes_nothing_else(
     tiny: TinyCheckpoint, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        parse(tiny, "--output-asr-translation", "maybe")
+        parse(tiny, "--output-asr-translation", "maybe", agent=EchoStreamS2STAgent)
     assert "True or False is expected" in capsys.readouterr().err
 
 
@@ -96,9 +94,16 @@ def test_output_asr_translation_takes_nothing_else(
         (["--window-size", "20"], "--window-size must be 25"),
         (["--tgt-splitter-type", "BPE"], "SentencePiece"),
         (["--unit-per-subword", "0"], "--unit-per-subword must be positive"),
-        (["--max-len", "0"], "--max-len must be positive"),
+        (["--max-len", "0"], "max-len, the longest text segment"),
         (["--stride-n", "0"], "stride-n"),
         (["--lagging-k1", "-1"], "lagging-k1"),
+        (["--waitk-lagging", "0"], "waitk-lagging"),
+        (["--stride-n2", "0"], "stride-n2"),
+        (["--hold-back-frames", "-1"], "hold-back-frames"),
+        (["--window-ms", "-1"], "window-ms"),
+        (["--pause-ms", "-1"], "pause-ms"),
+        (["--max-repeats", "-1"], "max-repeats"),
+        (["--silence-dbfs", "3"], "silence-dbfs"),
         (["--device", "abacus"], "abacus: unknown"),
         (["--segment-length", "0"], "segment length"),
         (["--model-path", "none.pt"], r"none\.pt: no such checkpoint"),
@@ -134,44 +139,134 @@ def test_segment_length_is_for_emformers(checkpoints: dict[str, TinyCheckpoint])
         make(checkpoints["streamspeech"], "--segment-length", "4")
 
 
-def test_bad_vocoders(tiny: TinyCheckpoint, tmp_path: Path) -> None:
-    def build(*extra: str) -> None:
-        make(tiny, *extra, agent=EchoStreamS2STAgent)
-
-    with pytest.raises(FileNotFoundError, match=r"none\.json"):
-        build("--vocoder-cfg", "none.json")
-    with pytest.raises(FileNotFoundError, match=r"none\.pt"):
-        build("--vocoder", "none.pt")
-    (tmp_path / "bad.json").write_text("{")
-    with pytest.raises(ValueError, match=r"bad\.json: .*not JSON"):
-        build("--vocoder-cfg", str(tmp_path / "bad.json"))
-    config = json.loads(tiny.vocoder_config.read_text())
-    (tmp_path / "other.json").write_text(json.dumps({**config, "upsample_initial_channel": 64}))
-    with pytest.raises(ValueError, match="vocoder"):
-        build("--vocoder-cfg", str(tmp_path / "other.json"))
-    small, small_config = write_vocoder(tmp_path, num_units=7)
-    with pytest.raises(OptionError, match="knows 7 units, but the model writes 20"):
-        build("--vocoder", str(small), "--vocoder-cfg", str(small_config))
+@pytest.mark.parametrize("agent", AGENTS)
+def test_settings_are_the_sessions(tiny: TinyCheckpoint, agent: type[ModelAgent]) -> None:
+    built = make(tiny, agent=agent)
+    assert built.settings == SessionOptions(output=agent.output)
+    flags = (
+        "--lagging-k1 1 --stride-n 2 --waitk-lagging 3 --silence-dbfs -60.5 --max-repeats 4 --window-ms 5000"
+    )
+    flags += " --pause-ms 300 --resets-encoder --max-len 30 --segment-length 4 --lagging-k2 1 --stride-n2 2"
+    flags += " --dur-prediction --hold-back-frames 3 --source-segment-size 640 --recompute"
+    built = make(tiny, *flags.split(), agent=agent)
+    expected: dict[str, Any] = {
+        "lagging_k1": 1,
+        "stride_n": 2,
+        "waitk_lagging": 3,
+        "silence_dbfs": -60.5,
+        "max_repeats": 4,
+        "window_ms": 5000,
+        "pause_ms": 300,
+        "resets_encoder": True,
+        "max_len": 30,
+        "segment_length": 4,
+        "lagging_k2": 1,
+        "stride_n2": 2,
+        "dur_prediction": True,
+        "hold_back_frames": 3,
+    }
+    assert expected.keys() == ALL_SETTINGS.keys()
+    assert built.settings == replace(SessionOptions(output=agent.output, chunk_ms=640), **expected)
+    built.pushpop(SpeechSegment(content=[0.0], sample_rate=16000))
+    assert isinstance(built.session._pipeline, RecomputingPipeline)
 
 
 @pytest.mark.parametrize("agent", AGENTS)
-def test_reset_equals_fresh_and_clears_the_cache(tiny: TinyCheckpoint, agent: type[GenericAgent]) -> None:
+def test_reset_equals_fresh_and_clears_the_cache(
+    tiny: TinyCheckpoint, agent: type[GenericAgent], monkeypatch: pytest.MonkeyPatch
+) -> None:
     built = make(tiny, "--max-len", "10", agent=agent)
     calls: list[bool] = []
-    encoder = built.session.loaded.model.encoder
+    encoder = built.loaded.model.encoder
     original = encoder.reset_cache
 
     def counting() -> None:
         calls.append(True)
         original()
 
-    encoder.reset_cache = counting
     first = [(output.content, output.finished) for output in speak(built)]
-    with pytest.raises(RuntimeError, match="reset"):
-        built.session.push(np.zeros(10), 16000)
+    monkeypatch.setattr(encoder, "reset_cache", counting)
     built.reset()
     assert calls == [True]
     assert [(output.content, output.finished) for output in speak(built)] == first
+    built.reset()
+    speak(built, num_samples=15360)
+    built.reset()
+    assert [(output.content, output.finished) for output in speak(built)] == first
+
+
+def test_an_utterance_has_one_rate(tiny: TinyCheckpoint) -> None:
+    agent = make(tiny, "--max-len", "10")
+    agent.pushpop(SpeechSegment(content=noise(4000).tolist(), sample_rate=8000))
+    with pytest.raises(AudioError, match="from 8000 to 16000 Hz"):
+        agent.pushpop(SpeechSegment(content=noise(4000).tolist(), sample_rate=16000))
+    agent.reset()
+    assert speak(agent)[-1].finished
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([1, -1, 0], "type int64"),
+        ([12000.0, -30000.0], "scale"),
+        ([0.0, float("nan")], "not finite"),
+        ([[0.0] * 40] * 10, "channels"),
+    ],
+)
+def test_bad_samples_are_refused_and_the_session_goes_on(
+    tiny: TinyCheckpoint, content: list[Any], message: str
+) -> None:
+    agent = make(tiny, "--max-len", "10")
+    expected = [output.content for output in speak(agent)]
+    agent.reset()
+    signal = noise(25600)
+    outputs = [agent.pushpop(SpeechSegment(content=signal[:5120].tolist(), sample_rate=16000)).content]
+    with pytest.raises(AudioError, match=message):
+        agent.pushpop(SpeechSegment(content=content, sample_rate=16000))
+    for begin in range(5120, 25600, 5120):
+        part = signal[begin : begin + 5120].tolist()
+        finished = begin + 5120 == 25600
+        outputs.append(
+            agent.pushpop(SpeechSegment(content=part, sample_rate=16000, finished=finished)).content
+        )
+    assert outputs == expected
+
+
+def test_text_becomes_speech_word_by_word(tiny: TinyCheckpoint) -> None:
+    agent = make(tiny, agent=EchoStreamTTSAgent)
+    assert (agent.source_type, agent.target_type, agent.settings.lagging_k2) == ("text", "speech", 1)
+
+    def say(*texts: str) -> list[Segment]:
+        pushed = [agent.pushpop(TextSegment(content=text)) for text in texts]
+        return [*pushed, agent.pushpop(EmptySegment(finished=True))]
+
+    outputs = say("the", "cat sleeps on", "", "the mat")
+    assert [output.finished for output in outputs] == [False] * 4 + [True]
+    assert outputs[2].is_empty
+    samples = [sample for output in outputs for sample in output.content]
+    assert samples
+    assert outputs[-1].sample_rate == 16000
+    assert any(output.content for output in outputs[:-1])
+    agent.reset()
+    again = say("the cat", "sleeps on the mat")
+    assert [sample for output in again for sample in output.content] == samples
+    agent.reset()
+    [end] = say()
+    assert (end.finished, end.content) == (True, [])
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--tgt-splitter-path", "none.model"], r"none\.model"),
+        (["--source-silence-ms", "0"], "source-silence-ms"),
+        (["--stride-n2", "0"], "stride-n2"),
+        (["--vocoder", "none.pt"], r"none\.pt"),
+    ],
+)
+def test_bad_options_of_synthesis(tiny: TinyCheckpoint, extra: list[str], message: str) -> None:
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        make(tiny, *extra, agent=EchoStreamTTSAgent)
 
 
 def test_an_agent_serves_one_stream(tiny: TinyCheckpoint) -> None:

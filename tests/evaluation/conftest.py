@@ -1,7 +1,9 @@
 """Running SimulEval in this process on small wav files."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas
@@ -41,6 +43,11 @@ def run_simuleval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunSimulEv
         return output
 
     return run
+
+
+def read_log(output: Path) -> list[dict[str, Any]]:
+    """instances.log by line."""
+    return [json.loads(line) for line in (output / "instances.log").read_text().splitlines()]
 
 
 def read_scores(output: Path) -> dict[str, float]:

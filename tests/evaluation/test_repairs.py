@@ -1,9 +1,7 @@
 """SimulEval's figures for speech output, against the definitions and against the wall clock."""
 
 import importlib.metadata
-import json
 import sys
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -16,7 +14,7 @@ from simuleval.evaluator.instance import LogInstance
 
 from echostream.evaluation import repairs
 from tests.evaluation import metrics_by_definition as definition
-from tests.evaluation.conftest import RunSimulEval, read_scores
+from tests.evaluation.conftest import RunSimulEval, read_log, read_scores
 from tests.evaluation.scripted_agent import WORK_SECONDS, ScriptedSpeechAgent
 
 METRICS = [
@@ -34,10 +32,6 @@ METRICS = [
     "DiscontinuityNum",
 ]
 NUM_REFERENCE_WORDS = 4
-
-
-def read_log(output: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (output / "instances.log").read_text().splitlines()]
 
 
 def by_definition(info: dict[str, Any], times: list[float], elapsed: list[float] | None) -> dict[str, float]:

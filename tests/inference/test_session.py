@@ -1,229 +1,255 @@
-"""Sessions: independent of delivery, incremental, restartable, and equal to what the policy prescribes."""
+"""Sessions over real, tiny models: delivery, sharing, changes in mid-stream, snapshots, and bad input."""
 
-from dataclasses import replace
+import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from echostream.data.audio import AudioError, Samples
+from echostream.data.audio import AudioError
 from echostream.inference.chunking import ChunkSizeError
 from echostream.inference.loaded_model import LoadedModel
-from echostream.inference.session import Output, SessionOptions, StepResult, StreamingTranslator
-from echostream.inference.unit_synthesis import UnitSynthesizer
-from tests.inference.fakes import (
-    FakeChunkEncoder,
-    FakeModel,
-    FakeStreamingEncoder,
-    FakeVocoder,
-    load_fake,
-    noise,
-)
+from echostream.inference.loading import load_model
+from echostream.inference.options import Output, SessionOptions
+from echostream.inference.session import Session
+from echostream.inference.translator import StreamingTranslator
+from echostream.streaming import StreamFinishedError
+from echostream.vocoder.code_hifigan import CodeHiFiGANVocoder
+from tests.inference.fakes import noise
+from tests.inference.streams import heard, run, said, steps_of
+from tests.inference.tiny_checkpoint import VOCODER_CONFIG, TinyCheckpoint
 
-CPU = torch.device("cpu")
-
-
-def make(loaded: LoadedModel | None = None, **options: Any) -> StreamingTranslator:
-    chosen = replace(SessionOptions(dur_prediction=True, max_len=30), **options)
-    synthesizer = UnitSynthesizer(FakeVocoder(), dur_prediction=chosen.dur_prediction, device=CPU)
-    return StreamingTranslator(loaded or load_fake(), chosen, synthesizer)
+Make = Callable[..., StreamingTranslator]
+SIGNAL = noise(40000, 5)
 
 
-def run(
-    session: StreamingTranslator, signal: Samples, sizes: list[int], rate: int = 16000
-) -> list[StepResult]:
-    results = []
-    position = 0
-    for size in sizes:
-        results.append(session.push(signal[position : position + size], rate))
-        position += size
-    results.append(session.push(signal[position:], rate, is_final=True))
-    return results
+@pytest.fixture(scope="module")
+def models(checkpoints: dict[str, TinyCheckpoint]) -> dict[str, LoadedModel]:
+    return {arch: load_model(tiny.checkpoint, data_bin=tiny.folder) for arch, tiny in checkpoints.items()}
 
 
-def outcome(results: list[StepResult]) -> tuple[str, tuple[int, ...], tuple[int, ...], list[float], str, str]:
-    return (
-        " ".join(result.text for result in results if result.text),
-        tuple(token for result in results for token in result.tokens),
-        tuple(unit for result in results for unit in result.units),
-        np.concatenate([result.waveform for result in results]).tolist(),
-        results[-1].transcription,
-        results[-1].translation,
-    )
+@pytest.fixture(scope="module")
+def make(models: dict[str, LoadedModel], checkpoints: dict[str, TinyCheckpoint]) -> Make:
+    vocoder = CodeHiFiGANVocoder(checkpoints["echostream"].vocoder, VOCODER_CONFIG)
+
+    def build(arch: str = "echostream", *, recompute: bool = False, **options: Any) -> StreamingTranslator:
+        chosen = SessionOptions(**{"max_len": 25, **options})
+        return StreamingTranslator(models[arch], vocoder, chosen, recompute=recompute)
+
+    return build
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     sizes=st.lists(st.integers(0, 9000), max_size=6),
-    chunk_ms=st.sampled_from([40, 320, 640]),
+    chunk_ms=st.sampled_from([160, 320, 640]),
     rate=st.sampled_from([16000, 22050, 48000]),
     output=st.sampled_from(list(Output)),
+    arch=st.sampled_from(["echostream", "streamspeech"]),
 )
 def test_delivery_does_not_change_the_outcome(
-    sizes: list[int], chunk_ms: int, rate: int, output: Output
+    make: Make, sizes: list[int], chunk_ms: int, rate: int, output: Output, arch: str
 ) -> None:
-    signal = noise(rate)
-    whole = run(make(chunk_ms=chunk_ms, output=output), signal, [], rate)
-    pieces = run(make(chunk_ms=chunk_ms, output=output), signal, sizes, rate)
-    assert outcome(pieces) == outcome(whole)
-    assert outcome(whole)[0]
+    signal = noise(int(1.3 * rate), 3)
+    translator = make(arch, chunk_ms=chunk_ms, output=output)
+    whole = run(translator.start(sample_rate=rate), signal)
+    pieces = run(translator.start(sample_rate=rate), signal, sizes)
+    assert said(pieces) == said(whole)
+    assert said(whole)[0]
+    np.testing.assert_allclose(heard(pieces), heard(whole), atol=1e-5)
 
 
-def test_writes_before_the_end_and_texts_agree() -> None:
-    session = make()
-    results = run(session, noise(48000), [5120] * 9)
-    assert any(result.units for result in results[:-1])
-    text, tokens, units, waveform, transcription, translation = outcome(results)
-    assert text == translation == session.loaded.text_vocabulary.text(tokens)
-    assert list(units) == session.units
-    assert len(waveform) == 4 * sum(unit % 3 + 1 for unit in units)
-    assert transcription
-    assert [result.is_final for result in results] == [False] * 9 + [True]
+@pytest.mark.parametrize("arch", ["echostream", "streamspeech"])
+def test_writes_before_the_end(make: Make, arch: str) -> None:
+    outputs = run(make(arch).start(), SIGNAL, steps_of(5120, SIGNAL))
+    assert any(output.tokens for output in outputs[:-1])
+    assert any(output.waveform.size for output in outputs[:-1])
+    assert [output.is_final for output in outputs] == [False] * 7 + [True]
+    assert [output.heard_ms for output in outputs] == [*range(320, 2241, 320), 2500]
+    starts = [output.waveform_start_samples for output in outputs]
+    assert starts == np.cumsum([0, *(output.waveform.size for output in outputs[:-1])]).tolist()
+    assert outputs[-1].tentative_source_text == outputs[-1].tentative_target_text == ""
+    words = [word for output in outputs for word in output.target_words]
+    assert [word.source_ms for word in words] == sorted(word.source_ms for word in words)
+    for output in outputs:
+        assert all(word.source_ms == output.heard_ms for word in output.target_words)
+        assert all(word.source_ms <= output.heard_ms for word in output.source_words)
 
 
-@pytest.mark.parametrize("chunk_ms", [320, 640])
-def test_every_token_keeps_the_frames_that_it_first_saw(chunk_ms: int) -> None:
-    session = make(chunk_ms=chunk_ms)
-    model = session.loaded.model
-    assert isinstance(model, FakeModel)
-    frames_at_token: list[int] = []
-    signal = noise(48000)
-    for begin in range(0, 48000, 5120):
-        is_final = begin + 5120 >= 48000
-        result = session.push(signal[begin : begin + 5120], 16000, is_final=is_final)
-        frames_at_token += [session.num_encoder_frames] * len(result.tokens)
-    assert model.seen[-1][: len(frames_at_token)] == frames_at_token
-    assert len(set(frames_at_token)) > 2
+def test_tentative_text_completes_what_is_final(models: dict[str, LoadedModel], make: Make) -> None:
+    session = make().start()
+    vocabulary = models["echostream"].text_vocabulary
+    target = ""
+    tokens: list[int] = []
+    for begin in range(0, 40000, 5120):
+        output = session.step(SIGNAL[begin : begin + 5120], is_final=begin + 5120 >= 40000)
+        tokens += output.tokens
+        target = f"{target} {output.target_text}".strip()
+        assert f"{target} {output.tentative_target_text}".strip() == vocabulary.text(tokens)
+    assert len(tokens) == 25
 
 
-def test_whole_words_from_640_ms_on() -> None:
-    session = make(chunk_ms=640)
-    results = run(session, noise(64000, 3), [10240] * 6)
-    written = ""
-    for result in results:
-        written += result.text.replace(" ", "")
-        assert written == result.translation.replace(" ", "")
-    assert any(result.text for result in results[:-1])
-    vocabulary = session.loaded.text_vocabulary
-    held_back = run(make(chunk_ms=600), noise(64000, 3), [9600] * 6)
-    pieces = [vocabulary.symbols[token] for result in held_back[:-1] for token in result.tokens]
-    assert any(result.text.split() != vocabulary.text(result.tokens).split() for result in held_back)
-    assert pieces
+def test_streamspeech_recomputed_does_what_the_public_agent_does(make: Make) -> None:
+    """Without streaming masks: units of all text states known, as a prefix and what is new."""
+    outputs = run(make("streamspeech", recompute=True).start(), SIGNAL, steps_of(5120, SIGNAL))
+    assert any(output.tokens for output in outputs[:-1])
+    state: Any = make("streamspeech", recompute=True).start().state.pipeline
+    assert state.visible_frames == []
+    assert said(outputs)[3]
+    assert heard(outputs).size >= 320 * len(said(outputs)[3])
 
 
-def test_lagging_delays_and_stride_groups() -> None:
-    def translate(**options: Any) -> list[StepResult]:
-        session = make(output=Output.TEXT, max_len=200, chunk_ms=120, **options)
-        return run(session, noise(32000, 1), [1920] * 16)
-
-    prompt, late, coarse = translate(), translate(lagging_k1=3), translate(stride_n=4)
-
-    def num_before_end(results: list[StepResult]) -> int:
-        return sum(len(result.tokens) for result in results[:-1])
-
-    assert num_before_end(late) < num_before_end(prompt)
-    assert len([r for r in coarse if r.tokens]) < len([r for r in prompt if r.tokens])
-
-
-def test_lagging_k2_holds_units_back_until_the_end() -> None:
-    signal = noise(48000)
-    prompt = run(make(), signal, [5120] * 9)
-    late = run(make(lagging_k2=4), signal, [5120] * 9)
-    assert outcome(late)[1:3] == outcome(prompt)[1:3]
-    assert sum(len(r.units) for r in late[:-1]) < sum(len(r.units) for r in prompt[:-1])
-
-
-def test_encoder_is_incremental_and_its_cache_is_reset() -> None:
-    encoder = FakeStreamingEncoder()
-    session = make(load_fake(encoder))
-    resets = encoder.num_resets
-    run(session, noise(48000), [5120] * 9)
-    assert encoder.num_processed_frames == 298
-    assert set(encoder.chunk_sizes) == {8}
-    session.reset()
-    assert encoder.num_resets == resets + 1
-
-
-def test_recomputing_encoder_gives_the_same_translation() -> None:
-    encoder = FakeChunkEncoder()
-    recomputed = run(make(load_fake(encoder)), noise(48000), [5120] * 9)
-    incremental = run(make(load_fake(FakeStreamingEncoder())), noise(48000), [5120] * 9)
-    assert outcome(recomputed) == outcome(incremental)
-    assert set(encoder.chunk_sizes) == {8}
-
-
-@pytest.mark.parametrize(
-    ("chunk_ms", "segment_length", "expected"), [(320, None, 8), (1280, None, 16), (320, 4, 4), (40, None, 1)]
-)
-def test_segment_length_follows_the_chunk(chunk_ms: int, segment_length: int | None, expected: int) -> None:
-    encoder = FakeStreamingEncoder()
-    run(make(load_fake(encoder), chunk_ms=chunk_ms, segment_length=segment_length), noise(8000), [])
-    assert set(encoder.chunk_sizes) == {expected}
-
-
-def test_chunk_conformer_takes_any_chunk() -> None:
-    encoder = FakeChunkEncoder()
-    run(make(load_fake(encoder), chunk_ms=1280), noise(40000), [])
-    assert set(encoder.chunk_sizes) == {32}
-    with pytest.raises(ValueError, match="Emformer"):
-        make(load_fake(encoder), segment_length=4)
-
-
-def test_two_sessions_share_a_model() -> None:
-    loaded = load_fake()
-    signals = [noise(32000, 1), noise(32000, 2)]
-    alone = [outcome(run(make(loaded), signal, [5120] * 6)) for signal in signals]
-    sessions = [make(loaded), make(loaded)]
-    results: list[list[StepResult]] = [[], []]
+def test_sessions_share_a_model_and_interleave(make: Make) -> None:
+    signals = [noise(32000, 1), noise(32000, 2), noise(32000, 3)]
+    translator = make(dur_prediction=True)
+    alone = [run(translator.start(), signal, steps_of(5120, signal)) for signal in signals]
+    sessions = [translator.start(chunk_ms=320) for _ in signals]
+    together: list[list[Any]] = [[], [], []]
     for begin in range(0, 32000, 5120):
-        for index in (0, 1):
-            chunk = signals[index][begin : begin + 5120]
-            results[index].append(sessions[index].push(chunk, 16000, is_final=begin + 5120 >= 32000))
-    assert [outcome(result) for result in results] == alone
+        for index, signal in enumerate(signals):
+            is_final = begin + 5120 >= 32000
+            together[index].append(sessions[index].step(signal[begin : begin + 5120], is_final=is_final))
+    for index in range(3):
+        assert said(together[index]) == said(alone[index])
+        np.testing.assert_array_equal(heard(together[index]), heard(alone[index]))
 
 
-def test_reset_equals_fresh() -> None:
-    session = make()
-    first = outcome(run(session, noise(32000), [5120] * 6))
-    with pytest.raises(RuntimeError, match="reset"):
-        session.push(noise(100), 16000)
-    session.reset()
-    assert outcome(run(session, noise(32000), [700] * 6)) == first
-    session.reset()
-    session.push(noise(20000, 9), 16000)
-    session.reset()
-    assert outcome(run(session, noise(32000), [])) == first
+@pytest.mark.parametrize("arch", ["echostream", "streamspeech"])
+@pytest.mark.parametrize("cut", [0, 100, 9000, 20480])
+def test_snapshot_and_restore(make: Make, arch: str, cut: int) -> None:
+    options = {"dur_prediction": True, "lagging_k2": 1, "hold_back_frames": 2}
+    session = make(arch, **options).start(sample_rate=16000)
+    session.step(SIGNAL[:cut])
+    stream = io.BytesIO()
+    torch.save(session.snapshot(), stream)
+    expected = session.step(SIGNAL[cut:], is_final=True)
+    stream.seek(0)
+    tensors = torch.load(stream, weights_only=True)
+    assert all(isinstance(tensor, torch.Tensor) for tensor in tensors.values())
+    for _ in range(2):  # the snapshot stays as it is
+        restored = make(arch, **options).restore(tensors, sample_rate=16000)
+        actual = restored.step(SIGNAL[cut:], is_final=True)
+        assert said([actual]) == said([expected])
+        np.testing.assert_array_equal(actual.waveform, expected.waveform)
 
 
-def test_latency_changes_in_mid_stream() -> None:
-    encoder = FakeStreamingEncoder()
-    session = make(load_fake(encoder))
-    signal = noise(64000)
-    session.push(signal[:10240], 16000)
-    session.set_chunk_ms(640)
-    result = session.push(signal[10240:20479], 16000)
-    assert not result.tokens
-    session.push(signal[20479:20480], 16000)
-    assert encoder.chunk_sizes == [8, 8, 16]
-    session.push(signal[20480:], 16000, is_final=True)
+def test_a_snapshot_of_something_else_is_refused(make: Make) -> None:
+    snapshot = make().start().snapshot()
+    with pytest.raises(ValueError, match="another kind"):
+        make("streamspeech").restore(snapshot)
+    with pytest.raises(ValueError, match="another kind"):
+        make().restore({name: tensor for name, tensor in snapshot.items() if "vocoder" not in name})
+    with pytest.raises(ValueError, match=r"16000 Hz, not 8000 Hz|another kind"):
+        make().restore(snapshot, sample_rate=8000)
+
+
+def test_latency_changes_in_mid_stream(make: Make) -> None:
+    session = make(max_len=100).start()
+    session.step(SIGNAL[:10240])
+    session.configure(chunk_ms=640, lagging_k1=2, stride_n=2, lagging_k2=1, whole_words=False)
+    assert session.step(SIGNAL[10240:20479]).heard_ms == 640
+    assert session.step(SIGNAL[20479:20480]).heard_ms == 1280
+    session.configure(chunk_ms=160, whole_words=True, hold_back_frames=1, waitk_lagging=3)
+    assert session.step(SIGNAL[20480:23040]).heard_ms == 1440
+    assert session.step(SIGNAL[23040:], is_final=True).is_final
     with pytest.raises(ChunkSizeError):
-        session.set_chunk_ms(330)
+        session.configure(chunk_ms=330)
+    assert session.options.chunk_ms == 160
+    with pytest.raises(ValueError, match="fixed when a session starts"):
+        session.configure(output=Output.TEXT)
+    with pytest.raises(ValueError, match="no setting 'chunk'"):
+        session.configure(chunk=320)
+
+
+def test_a_change_equals_a_stream_that_had_it_from_the_start(make: Make) -> None:
+    expected = run(make(chunk_ms=640, lagging_k1=1).start(), SIGNAL)
+    session = make(chunk_ms=320).start()
+    session.configure(chunk_ms=640, lagging_k1=1)
+    assert said(run(session, SIGNAL)) == said(expected)
+
+
+def test_latency_settings_matter(make: Make) -> None:
+    def tokens_before_the_end(**options: Any) -> list[int]:
+        outputs = run(make(output=Output.TEXT, max_len=200, chunk_ms=120, **options).start(), SIGNAL, [39000])
+        return [len(output.tokens) for output in outputs]
+
+    prompt = tokens_before_the_end()
+    assert tokens_before_the_end(lagging_k1=8)[0] < prompt[0]
+    assert tokens_before_the_end(waitk_lagging=2)[0] == 19
+    assert tokens_before_the_end(waitk_lagging=2, stride_n=3)[0] == 21
+    assert tokens_before_the_end(waitk_lagging=12)[0] == 9
+
+
+def test_lagging_k2_holds_units_back_until_the_end(make: Make) -> None:
+    prompt = run(make().start(), SIGNAL, steps_of(5120, SIGNAL))
+    late = run(make(lagging_k2=4).start(), SIGNAL, steps_of(5120, SIGNAL))
+    assert said(late)[2] == said(prompt)[2]
+    assert sum(len(o.units) for o in late[:-1]) < sum(len(o.units) for o in prompt[:-1])
+
+
+def test_whole_words(make: Make) -> None:
+    outputs = run(make(chunk_ms=320, whole_words=True, max_len=60).start(), SIGNAL, steps_of(5120, SIGNAL))
+    assert all(output.tentative_target_text == "" for output in outputs)
+    pieces = run(make(chunk_ms=640, whole_words=False, max_len=60).start(), SIGNAL, steps_of(5120, SIGNAL))
+    assert any(output.tentative_target_text for output in pieces)
 
 
 @pytest.mark.parametrize("num_samples", [0, 10, 399, 400, 700])
-def test_tiny_utterances(num_samples: int) -> None:
-    result = run(make(), noise(num_samples), [])[-1]
-    assert result.is_final
-    assert bool(result.tokens) == (num_samples >= 400)
+@pytest.mark.parametrize("arch", ["echostream", "streamspeech"])
+def test_tiny_utterances(make: Make, num_samples: int, arch: str) -> None:
+    (output,) = run(make(arch).start(), noise(num_samples))
+    assert output.is_final
+    assert bool(output.tokens) == (num_samples >= 400)
 
 
-@pytest.mark.parametrize("chunk_ms", [0, -320, 1, 330])
-def test_bad_chunks(chunk_ms: int) -> None:
-    with pytest.raises(ChunkSizeError, match="multiple of the encoder frame of 40 ms"):
-        make(chunk_ms=chunk_ms)
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        (np.array([0.1, np.nan]), "not finite"),
+        (np.array([0.1, -np.inf]), "not finite"),
+        (np.zeros((100, 64)), "channels"),
+        (np.zeros((2, 3, 4)), "shape"),
+        (np.array([3000.0, -20000.0]), "32768"),
+        (np.array(["a"]), "type"),
+        (np.array([True, False]), "type"),
+    ],
+    ids=["nan", "infinity", "transposed", "3d", "int16 as float", "text", "bool"],
+)
+@pytest.mark.parametrize("arch", ["echostream", "streamspeech"])
+def test_bad_samples_are_refused_and_the_session_goes_on(
+    make: Make, samples: Any, message: str, arch: str
+) -> None:
+    expected = run(make(arch).start(), SIGNAL, [7000])
+    session = make(arch).start()
+    first = session.step(SIGNAL[:7000])
+    with pytest.raises(AudioError, match=message):
+        session.step(samples)
+    with pytest.raises(AudioError, match=message):
+        session.step(samples, is_final=True)
+    with pytest.raises(AudioError, match="16000 to 8000"):
+        session.step(SIGNAL[:10], sample_rate=8000)
+    session.step(np.zeros(0))
+    assert said([first, session.step(SIGNAL[7000:], is_final=True, sample_rate=16000)]) == said(expected)
+
+
+def test_after_the_final_step_nothing_comes(make: Make) -> None:
+    session = make().start()
+    session.step(SIGNAL, is_final=True)
+    for samples in (SIGNAL[:10], np.zeros(0)):
+        with pytest.raises(StreamFinishedError, match="start another session"):
+            session.step(samples)
+
+
+def test_int16_and_eight_channels_are_understood(make: Make) -> None:
+    pcm = np.round(SIGNAL * 20000).astype(np.int16)
+    expected = said(run(make().start(), pcm / np.float32(32768)))
+    assert said(run(make().start(), pcm)) == expected
+    channels = np.repeat(pcm[:, None], 8, axis=1)
+    assert said(run(make().start(), channels, [999])) == expected
 
 
 @pytest.mark.parametrize(
@@ -233,33 +259,86 @@ def test_bad_chunks(chunk_ms: int) -> None:
         ({"stride_n": 0}, "stride-n"),
         ({"lagging_k2": -1}, "lagging-k2"),
         ({"stride_n2": 0}, "stride-n2"),
+        ({"waitk_lagging": 0}, "waitk-lagging"),
         ({"max_len": 0}, "at least one token"),
         ({"segment_length": 0}, "segment length"),
+        ({"chunk_ms": 0}, "multiple of the encoder frame of 40 ms"),
+        ({"chunk_ms": 330}, "multiple of the encoder frame of 40 ms"),
+        ({"hold_back_frames": -1}, "hold-back-frames"),
+        ({"window_ms": -5}, "window-ms"),
+        ({"pause_ms": -5}, "pause-ms"),
+        ({"max_repeats": -1}, "max-repeats"),
+        ({"silence_dbfs": 3.0}, "silence-dbfs"),
     ],
 )
-def test_bad_options(options: dict[str, Any], message: str) -> None:
+def test_bad_options(make: Make, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make(**options)
+    with pytest.raises(ValueError, match=message):
+        make().start(**options)
 
 
-def test_speech_needs_a_vocoder_and_the_rate_is_fixed() -> None:
+def test_what_a_model_cannot_do_is_refused(
+    models: dict[str, LoadedModel], make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(ValueError, match="vocoder"):
-        StreamingTranslator(load_fake(), SessionOptions())
-    session = StreamingTranslator(load_fake(), SessionOptions(output=Output.TEXT, max_len=200))
-    session.push(noise(100), 16000)
-    with pytest.raises(AudioError, match="16000 to 8000"):
-        session.push(noise(100), 8000)
+        StreamingTranslator(models["echostream"], None, SessionOptions())
+    assert StreamingTranslator(models["echostream"]).options.output is Output.TEXT
+    with pytest.raises(ValueError, match="Emformer"):
+        make("streamspeech", segment_length=4)
+    encoder: Any = models["streamspeech"].model.text_to_unit_encoder
+    monkeypatch.setattr(encoder, "unidirectional", False)
+    with pytest.raises(ValueError, match="--recompute"):
+        make("streamspeech")
+    assert said(run(make("streamspeech", recompute=True).start(), SIGNAL))[3]
+    assert said(run(make("streamspeech", output=Output.TEXT).start(), SIGNAL))[2]
+    rates: list[Any] = [0, -1, 0.5, True]
+    for rate in rates:
+        with pytest.raises(AudioError, match="sample rate"):
+            make().start(sample_rate=rate)
 
 
-def test_max_len_bounds_the_translation() -> None:
-    results = run(make(max_len=3), noise(64000), [5120] * 12)
-    assert len(outcome(results)[1]) == 3
+def last_levels(session: Session, signal: Any) -> int:
+    return sum(len(output.tokens) for output in run(session, signal, steps_of(5120, signal))[:-1])
 
 
-def test_transcription_grows_word_by_word() -> None:
-    session = make(output=Output.TRANSCRIPTION)
-    results = run(session, noise(64000), [5120] * 12)
-    text = outcome(results)[0]
-    assert text == results[-1].transcription
-    assert any(result.text for result in results[:-1])
-    assert results[-1].translation == ""
+def test_silence_guard(make: Make) -> None:
+    quiet = SIGNAL * np.float32(1e-3)
+    assert last_levels(make(output=Output.TEXT).start(), quiet) > 0
+    guarded = make(output=Output.TEXT, silence_dbfs=-60.0)
+    outputs = run(guarded.start(), quiet, steps_of(5120, quiet))
+    assert said(outputs)[1:3] == ("", ())
+    assert said(run(guarded.start(), SIGNAL)) == said(run(make(output=Output.TEXT).start(), SIGNAL))
+
+
+def test_repetition_guard(make: Make) -> None:
+    free = said(run(make(output=Output.TEXT, max_len=60).start(), SIGNAL))[2]
+    guarded = said(run(make(output=Output.TEXT, max_len=60, max_repeats=2).start(), SIGNAL))[2]
+    assert len(guarded) < len(free) == 60
+    assert list(guarded) == list(free[: len(guarded)])
+    for size in range(1, 5):
+        for begin in range(len(guarded) - 3 * size + 1):
+            window = guarded[begin : begin + 3 * size]
+            assert not window[:size] == window[size : 2 * size] == window[2 * size :]
+
+
+@pytest.mark.parametrize("arch", ["echostream", "streamspeech"])
+def test_long_form_with_real_parts(make: Make, arch: str) -> None:
+    signal = noise(12 * 16000, 7)
+    translator = make(arch, window_ms=2000, max_len=40, dur_prediction=True)
+    outputs = run(translator.start(), signal, steps_of(5120, signal))
+    assert outputs[-1].num_segments >= 5
+    assert said(run(translator.start(), signal)) == said(outputs)
+    starts = [output.waveform_start_samples for output in outputs]
+    assert starts == np.cumsum([0, *(output.waveform.size for output in outputs[:-1])]).tolist()
+    times = [word.source_ms for output in outputs for word in output.source_words]
+    assert times == sorted(times)
+    assert times[-1] <= 12000
+
+
+def test_transcription_is_the_same_however_the_text_is_cut(make: Make) -> None:
+    signal = noise(6 * 16000, 7)
+    whole = run(make(output=Output.TRANSCRIPTION, window_ms=0).start(), signal)
+    cut = run(make(output=Output.TRANSCRIPTION, window_ms=1500).start(), signal)
+    assert cut[-1].num_segments > 3
+    assert said(cut)[0].replace(" ", "") == said(whole)[0].replace(" ", "")

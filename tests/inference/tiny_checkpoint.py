@@ -1,6 +1,7 @@
 """A folder with everything that inference loads: dictionaries, YAML files, statistics, weights, a vocoder."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,7 @@ SIZES = [
     "1",
     "--ctc-upsample-rate",
     "3",
+    "--uni-encoder",
 ]
 ARCH_OPTIONS = {
     "echostream": [
@@ -136,8 +138,23 @@ def _liven_up(model: torch.nn.Module) -> None:
                 weight.fill_(-1.0)  # with shared embeddings, a random decoder repeats its input otherwise
 
 
-def make_checkpoint(folder: Path, arch: str, pieces: tuple[str, ...] = PIECES) -> TinyCheckpoint:
-    """Write a random model of an architecture as fairseq-train does."""
+def make_checkpoint(
+    folder: Path,
+    arch: str,
+    pieces: tuple[str, ...] = PIECES,
+    flags: Sequence[str] = (),
+    *,
+    is_tiny: bool = True,
+) -> TinyCheckpoint:
+    """Write a random model of an architecture as fairseq-train does.
+
+    Args:
+        folder: where everything goes.
+        arch: a preset.
+        pieces: the text vocabulary.
+        flags: further flags of fairseq-train.
+        is_tiny: tiny sizes in place of the preset's.
+    """
     compat.apply()
     folder.mkdir(parents=True, exist_ok=True)
     _write_data(folder, pieces)
@@ -145,7 +162,10 @@ def make_checkpoint(folder: Path, arch: str, pieces: tuple[str, ...] = PIECES) -
     command = [str(folder), "--arch", arch, "--task", "speech_to_speech_ctc", "--target-is-code"]
     command += ["--target-code-size", str(NUM_UNITS), "--vocoder", "code_hifigan"]
     command += ["--criterion", "speech_to_unit_2pass_ctc_asr_st", "--config-yaml", "config.yaml"]
-    command += ["--multitask-config-yaml", "multitask.yaml", *SIZES, *ARCH_OPTIONS[arch]]
+    command += ["--multitask-config-yaml", "multitask.yaml", *ARCH_OPTIONS.get(arch, ())]
+    if is_tiny:
+        command += SIZES
+    command += flags
     cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), command))
     torch.manual_seed(3)
     model = tasks.setup_task(cfg.task).build_model(cfg.model)
