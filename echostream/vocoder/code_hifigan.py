@@ -13,6 +13,7 @@ from echostream.vocoder.checkpoint import load_generator
 from echostream.vocoder.errors import VocoderError
 from echostream.vocoder.generator import CodeGenerator
 from echostream.vocoder.receptive_field import ReceptiveField, generator_receptive_field
+from echostream.vocoder.streaming_synthesis import VocoderState
 
 
 class CodeHiFiGANVocoder(nn.Module):
@@ -104,7 +105,63 @@ class CodeHiFiGANVocoder(nn.Module):
         waveform = self.model.forward_from_durations(code, durations_frames.to(code.device))
         return waveform.float().flatten()
 
-    def _checked_code(self, x: Mapping[str, Tensor]) -> Tensor:
+    def init_state(
+        self,
+        batch_size: int = 1,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> VocoderState:
+        """Return the state of a stream without units; device and dtype are those of the weights by default.
+
+        Raises:
+            VocoderError: if the batch size is not 1.
+        """
+        return self.model.init_state(batch_size, device=device, dtype=dtype)
+
+    @torch.no_grad()
+    def streaming_forward(
+        self,
+        units: Tensor,
+        state: VocoderState,
+        *,
+        is_final: bool = False,
+        dur_prediction: bool = False,
+        hold_back_frames: int = 0,
+    ) -> tuple[Tensor, Tensor]:
+        """Synthesise the next units of a stream: samples of a whole synthesis of the units known so far.
+
+        A call writes from the last written sample up to `hold_back_frames` before the end of the known
+        frames, and what is written stays. Frames to come would still change the last
+        `receptive_field.right_frames` frames: if fewer are held back, a piece does not quite fit the next;
+        with so many, all pieces together are the whole synthesis. The duration of a unit is predicted when it
+        arrives, from two units on each side as far as they are known, and stays as well.
+
+        Args:
+            units: the new ones, [1, n], integers, n >= 0.
+            state: of the stream.
+            is_final: no unit follows; nothing is held back, and the stream is closed.
+            dur_prediction: predict how many frames each unit lasts; otherwise each unit is one frame.
+            hold_back_frames: last known frames that are not written yet; it may differ from call to call.
+
+        Returns:
+            waveform [S], float32, S >= 0, and durations_frames [1, n] (long) of the new units.
+
+        Raises:
+            VocoderError: as `forward`, but there may be no units; also if `hold_back_frames` is negative. The
+                stream is then as it was.
+            StreamFinishedError: if the stream was closed.
+        """
+        waveform, durations_frames = self.model.streaming_forward(
+            self._checked_code({"code": units}, may_be_empty=True),
+            state,
+            is_final=is_final,
+            dur_prediction=dur_prediction,
+            hold_back_frames=hold_back_frames,
+        )
+        return waveform.float().flatten(), durations_frames
+
+    def _checked_code(self, x: Mapping[str, Tensor], *, may_be_empty: bool = False) -> Tensor:
         if "code" not in x:
             raise VocoderError('the vocoder needs {"code": units [1, N]}')
         if len(x) > 1:
@@ -113,9 +170,9 @@ class CodeHiFiGANVocoder(nn.Module):
         code = x["code"]
         if code.dim() != 2 or code.size(0) != 1 or code.is_floating_point():
             raise VocoderError(
-                f"'code' must be integers of shape [1, N], not {code.dtype} {list(code.shape)}"
+                f"units ('code') must be integers of shape [1, N], not {code.dtype} {list(code.shape)}"
             )
-        if code.size(1) == 0:
+        if code.size(1) == 0 and not may_be_empty:
             raise VocoderError("'code' is empty: there are no units to synthesise")
         unknown = code[(code < 0) | (code >= self.num_embeddings)]
         if unknown.numel():

@@ -7,16 +7,21 @@ Dimensions:
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from echostream.vocoder.config import DurationPredictorConfig, GeneratorConfig
+from echostream.vocoder.config import PREDICTOR_KERNEL, DurationPredictorConfig, GeneratorConfig
 from echostream.vocoder.errors import VocoderError
+from echostream.vocoder.residual_block import LEAKY_SLOPE, ResidualBlock
+from echostream.vocoder.streaming_synthesis import StreamingSynthesis, VocoderState, init_vocoder_state
 from echostream.vocoder.weight_norm import WeightNormConv, WeightNormConv1d, WeightNormConvTranspose1d
 
-LEAKY_SLOPE = 0.1
 OUTER_KERNEL = 7
+# Units on each side that a duration depends on: the predictor is two convolutions.
+PREDICTOR_REACH_UNITS = PREDICTOR_KERNEL - 1
 
 
 class DurationPredictor(nn.Module):
@@ -46,25 +51,6 @@ class DurationPredictor(nn.Module):
         hidden = F.dropout(hidden, self.dropout_probability, self.training)
         log_durations: Tensor = self.proj(hidden)
         return log_durations.squeeze(2)
-
-
-class ResidualBlock(nn.Module):
-    """Three residual pairs of a dilated and a plain convolution, all of one kernel size.
-
-    Reference: Kong et al., "HiFi-GAN", 2020, appendix A.1 (ResBlock type 1).
-    """
-
-    def __init__(self, channels: int, kernel_size: int, dilations: tuple[int, ...]) -> None:
-        super().__init__()
-        self.convs1 = nn.ModuleList(WeightNormConv1d(channels, channels, kernel_size, d) for d in dilations)
-        self.convs2 = nn.ModuleList(WeightNormConv1d(channels, channels, kernel_size) for _ in dilations)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map [B, C, T] to [B, C, T]."""
-        for dilated, plain in zip(self.convs1, self.convs2, strict=True):
-            inner = dilated(F.leaky_relu(x, LEAKY_SLOPE))
-            x = x + plain(F.leaky_relu(inner, LEAKY_SLOPE))
-        return x
 
 
 class CodeGenerator(nn.Module):
@@ -141,17 +127,74 @@ class CodeGenerator(nn.Module):
 
     def synthesize(self, features: Tensor) -> Tensor:
         """Synthesise embedded frames [B, C, F]; waveform [B, 1, S] within (-1, 1)."""
-        num_kernels = len(self.config.resblock_kernel_sizes)
         x: Tensor = self.conv_pre(features)
-        for stage, upsample in enumerate(self.ups):
+        for stage, upsample in enumerate(self.upsamplings()):
             x = upsample(F.leaky_relu(x, LEAKY_SLOPE))
-            blocks = self.resblocks[stage * num_kernels : (stage + 1) * num_kernels]
+            blocks = self.stage_blocks(stage)
             total = blocks[0](x)
             for block in blocks[1:]:
                 total = total + block(x)
-            x = total / num_kernels
+            x = total / len(blocks)
         # The last activation has torch's default slope (0.01): the published weights were trained with it.
         return torch.tanh(self.conv_post(F.leaky_relu(x)))
+
+    def upsamplings(self) -> list[WeightNormConvTranspose1d]:
+        """The transposed convolutions, one a stage."""
+        upsamplings: list[Any] = list(self.ups)
+        return upsamplings
+
+    def stage_blocks(self, stage: int) -> list[ResidualBlock]:
+        """The parallel blocks after upsampling `stage`."""
+        num_kernels = len(self.config.resblock_kernel_sizes)
+        blocks: list[Any] = list(self.resblocks)
+        return blocks[stage * num_kernels : (stage + 1) * num_kernels]
+
+    def init_state(
+        self,
+        batch_size: int = 1,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> VocoderState:
+        """Return the state of a stream without units; device and dtype are those of the weights by default.
+
+        Raises:
+            VocoderError: if the batch size is not 1: rows would differ in their number of frames.
+        """
+        if batch_size != 1:
+            raise VocoderError(f"a vocoder state is for one stream of units, not for a batch of {batch_size}")
+        weight = self.dict.weight
+        return init_vocoder_state(self, torch.device(device or weight.device), dtype or weight.dtype)
+
+    def streaming_forward(
+        self,
+        code: Tensor,
+        state: VocoderState,
+        *,
+        is_final: bool = False,
+        dur_prediction: bool = False,
+        hold_back_frames: int = 0,
+    ) -> tuple[Tensor, Tensor]:
+        """Synthesise the next units [1, n], n >= 0, as `CodeHiFiGANVocoder.streaming_forward` describes.
+
+        Returns:
+            waveform [1, 1, S] and durations_frames [1, n] (long).
+        """
+        if hold_back_frames < 0:
+            raise VocoderError(f"hold_back_frames cannot be negative, got {hold_back_frames}")
+        units = torch.cat([state.recent_units, code], dim=1)
+        durations_frames = torch.ones_like(code)
+        if dur_prediction and code.size(1) > 0:
+            durations_frames = self.predict_durations(units)[:, state.recent_units.size(1) :]
+        # Nothing above changes the state: what was refused leaves the stream as it was.
+        state.begin_step(is_final=is_final)
+        state.recent_units = units[:, -PREDICTOR_REACH_UNITS:].clone()
+        state.add_frames(torch.repeat_interleave(code, durations_frames.view(-1), dim=1))
+        start = state.num_written_frames
+        stop = max(start, state.num_known_frames - (0 if is_final else hold_back_frames))
+        if start == stop:
+            return self.dict.weight.new_zeros(1, 1, 0), durations_frames
+        return StreamingSynthesis(self, state).write_frames(stop), durations_frames
 
     def remove_weight_norm(self) -> None:
         """Fold all weight norms: synthesis gets cheaper; the state dict is no longer the public one."""

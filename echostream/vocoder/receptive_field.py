@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from echostream.vocoder.config import PREDICTOR_KERNEL, GeneratorConfig
-from echostream.vocoder.generator import OUTER_KERNEL
+from echostream.vocoder.config import GeneratorConfig
+from echostream.vocoder.generator import OUTER_KERNEL, PREDICTOR_REACH_UNITS
 
 
 @dataclass(frozen=True)
@@ -41,4 +41,4 @@ def generator_receptive_field(config: GeneratorConfig) -> ReceptiveField:
 
 def duration_receptive_field_units() -> int:
     """Units on each side that the duration of one unit depends on."""
-    return PREDICTOR_KERNEL - 1
+    return PREDICTOR_REACH_UNITS

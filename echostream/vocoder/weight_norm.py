@@ -58,6 +58,10 @@ class WeightNormConv1d(WeightNormConv):
         """Map [B, in_channels, T] to [B, out_channels, T]."""
         return F.conv1d(x, self.effective_weight(), self.bias, padding=self.padding, dilation=self.dilation)
 
+    def valid(self, x: Tensor) -> Tensor:
+        """Map [B, in_channels, T] to [B, out_channels, T - 2 * padding]: the outputs that read no padding."""
+        return F.conv1d(x, self.effective_weight(), self.bias, dilation=self.dilation)
+
 
 class WeightNormConvTranspose1d(WeightNormConv):
     """Weight-normalised `ConvTranspose1d` that multiplies the length by `stride`.
@@ -71,6 +75,7 @@ class WeightNormConvTranspose1d(WeightNormConv):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int) -> None:
         fan_in = in_channels * kernel_size // stride
         super().__init__((in_channels, out_channels, kernel_size), out_channels, fan_in)
+        self.kernel_size = kernel_size
         self.stride = stride
         self.padding = (kernel_size - stride) // 2
 
@@ -78,6 +83,28 @@ class WeightNormConvTranspose1d(WeightNormConv):
         """Map [B, in_channels, T] to [B, out_channels, T * stride]."""
         weight = self.effective_weight()
         return F.conv_transpose1d(x, weight, self.bias, stride=self.stride, padding=self.padding)
+
+    @property
+    def input_history_steps(self) -> int:
+        """Steps that the next output may read before the input step it comes from."""
+        return -(-(self.kernel_size - 1) // self.stride)
+
+    def inputs_of(self, start: int, stop: int) -> tuple[int, int]:
+        """First input step, and the one after the last, that the output steps `start` to `stop - 1` read."""
+        first = start + self.padding - self.kernel_size + 1
+        return -(-first // self.stride), (stop - 1 + self.padding) // self.stride + 1
+
+    def outputs_of(self, x: Tensor, x_start: int, start: int, stop: int) -> Tensor:
+        """Output steps `start` to `stop - 1` [B, out_channels, stop - start].
+
+        Args:
+            x: inputs [B, in_channels, T], at least those of `inputs_of`; no others are taken to exist.
+            x_start: their first step.
+        """
+        weight = self.effective_weight()
+        spread = F.conv_transpose1d(x, weight, self.bias, stride=self.stride)
+        first = start + self.padding - x_start * self.stride
+        return spread.narrow(2, first, stop - start)
 
 
 def _norm(weight: Tensor) -> Tensor:
