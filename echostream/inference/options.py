@@ -48,7 +48,8 @@ class SessionOptions:
         max_len: longest text segment in subwords; also bounds the decoders' positions.
         segment_length: fixed Emformer segment in encoder frames; None follows the chunk.
         dur_prediction: the vocoder predicts durations of units without repeats.
-        hold_back_frames: unit frames (20 ms) of synthesised speech that wait for what follows them.
+        hold_back_frames: unit frames (20 ms) of synthesised speech that wait for what follows them; four is
+            the fewest without audible borders (docs/vocoder_borders.md).
         window_ms: source audio after which the text side is committed and starts afresh at the latest; 0:
             never, one utterance.
         pause_ms: pause of the ASR head that ends a text segment once it is half a window long; the wanted
@@ -73,7 +74,7 @@ class SessionOptions:
     max_len: int = 200
     segment_length: int | None = None
     dur_prediction: bool = False
-    hold_back_frames: int = 0
+    hold_back_frames: int = 4
     window_ms: int = 30000
     pause_ms: int = 600
     resets_encoder: bool = False
