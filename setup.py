@@ -26,11 +26,13 @@ INSTALL_REQUIRES = [
 ]
 
 EXTRAS_REQUIRE = {
-    # A light English recogniser for ASR-BLEU: echostream/evaluation/recogniser.py.
-    "evaluation": ["pocketsphinx>=5"],
-    # Clustering of units. espeak-ng and flite, which speak the mini corpus, are system packages.
-    "corpus": ["scikit-learn>=1.4"],
-    "dev": ["pytest>=8", "hypothesis>=6", "ruff==0.17.6", "mypy==2.4.1"],
+    # A light English recogniser for ASR-BLEU: echostream/evaluation/recogniser.py; the curves of the report.
+    "evaluation": ["pocketsphinx>=5", "matplotlib>=3.8"],
+    # Clustering of units, preparation of CVSS-C. espeak-ng and flite, which speak the mini corpus, are system packages.
+    "corpus": ["scikit-learn>=1.4", "joblib>=1.5", "tqdm>=4.64"],
+    # TensorBoard logs of fairseq-train (TENSORBOARD=… of the training scripts).
+    "training": ["tensorboard>=2.15"],
+    "dev": ["pytest>=8", "hypothesis>=6", "matplotlib>=3.8", "ruff==0.17.6", "mypy==2.4.1"],
 }
 
 setup(
@@ -45,4 +47,5 @@ setup(
     package_data={"echostream": ["**/*.yaml", "**/*.json", "**/*.tsv", "**/*.txt"]},
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS_REQUIRE,
+    entry_points={"console_scripts": ["echostream-convert = echostream.convert:main"]},
 )

@@ -103,6 +103,7 @@ ENCODER_SETTINGS: Mapping[str, Callable[[str, Any], Any]] = {
     "conv_channels": positive,
     "conv_out_channels": positive,
     "conv_kernel_sizes": integer_list,
+    "input_projection": boolean,
 }
 """What the YAML's block may set, with the check of each value; the names are those of the arguments."""
 
@@ -122,6 +123,7 @@ ENCODER_DEFAULTS: Mapping[str, Any] = {
     "conv_channels": 1024,
     "conv_out_channels": 256,
     "conv_kernel_sizes": "5,5",
+    "input_projection": False,
 }
 
 ECHOSTREAM_DEFAULTS: Mapping[str, Any] = {
@@ -171,6 +173,16 @@ def add_echostream_arguments(parser: Any) -> None:
     add("--memory-size", type=int, metavar="N", help="memory vectors kept, one for each past segment")
     add("--memory-mode", choices=MEMORY_MODES, help="where a segment's memory vector comes from")
     add("--tanh-on-mem", action=argparse.BooleanOptionalAction, help="tanh instead of clamping the memory")
+    add(
+        "--input-projection",
+        action=argparse.BooleanOptionalAction,
+        help="linear layer behind the subsampler, as StreamSpeech has one; for a warm start from it",
+    )
+    add(
+        "--load-pretrained-streamspeech-from",
+        metavar="PATH",
+        help="StreamSpeech checkpoint to take all decoders from, and of the encoder what an Emformer can use",
+    )
 
 
 def read_encoder_block(path: Path) -> dict[str, Any]:

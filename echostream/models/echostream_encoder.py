@@ -47,7 +47,9 @@ class EchoStreamSpeechEncoder(FairseqEncoder):
             ``no_scale_embedding``; the Emformer's ``segment_length``, ``left_context_length``,
             ``right_context_length`` (encoder frames), ``memory_size`` (vectors). Optional:
             ``segment_lengths`` (trained lengths, "4,8,16" or a sequence; default ``segment_length`` alone),
-            ``memory_mode``, ``tanh_on_mem``, ``max_source_positions``, ``encoder_freezing_updates``.
+            ``memory_mode``, ``tanh_on_mem``, ``input_projection`` (a linear layer behind the subsampler,
+            which a warm start from StreamSpeech fills), ``max_source_positions``,
+            ``encoder_freezing_updates``.
     Raises:
         ValueError: for an unknown ``conv_version``, or any size or option that a part refuses.
     """
@@ -57,6 +59,8 @@ class EchoStreamSpeechEncoder(FairseqEncoder):
         self.embed_dim: int = args.encoder_embed_dim
         self.embed_scale = 1.0 if args.no_scale_embedding else math.sqrt(self.embed_dim)
         self.subsample = build_subsampler(args)
+        has_projection = getattr(args, "input_projection", False)
+        self.linear = nn.Linear(self.embed_dim, self.embed_dim) if has_projection else nn.Identity()
         self.dropout = nn.Dropout(args.dropout)
         self.emformer = EmformerEncoder(
             self.embed_dim,
@@ -108,7 +112,7 @@ class EchoStreamSpeechEncoder(FairseqEncoder):
         is_frozen = self.num_updates < self.freezing_updates
         with torch.no_grad() if is_frozen else contextlib.nullcontext():
             x, lengths = self.subsample(src_tokens, src_lengths)
-            x = self.dropout(self.embed_scale * x)
+            x = self.dropout(self.linear(self.embed_scale * x))
             if return_all_hiddens:
                 states, _ = self.emformer.forward_layers(x, lengths, segment_length=chunk_size)
                 encoded = states[-1]
@@ -171,7 +175,10 @@ class EchoStreamSpeechEncoder(FairseqEncoder):
         segment_length = self.emformer.resolve_segment_length(chunk_size)
         x = self.subsample.streaming_forward(src_tokens, state.subsampler, is_final=is_final)
         encoded = self.emformer.streaming_forward(
-            self.embed_scale * x, state.emformer, is_final=is_final, segment_length=segment_length
+            self.linear(self.embed_scale * x),
+            state.emformer,
+            is_final=is_final,
+            segment_length=segment_length,
         )
         state.begin_step(is_final=is_final)
         return encoded

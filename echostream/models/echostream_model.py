@@ -12,7 +12,6 @@ from echostream.models.echostream_config import (
     resolve_arguments,
 )
 from echostream.models.echostream_encoder import EchoStreamSpeechEncoder
-from echostream.models.pretrained import load_pretrained_encoder
 from echostream.models.streamspeech_model import StreamSpeechModel, draw
 from echostream.modules.chunk_size import OFFLINE_CHUNK_SIZE, chunk_or_none
 
@@ -53,8 +52,8 @@ class EchoStreamModel(StreamSpeechModel):
 
     @classmethod
     def build_encoder(cls, args) -> EchoStreamSpeechEncoder:
-        """Build the Emformer, with the weights of ``--load-pretrained-encoder-from`` if that is given."""
-        return load_pretrained_encoder(EchoStreamSpeechEncoder(args), args)
+        """Build the Emformer."""
+        return EchoStreamSpeechEncoder(args)
 
     def resolve_segment_length(self, chunk_size: int | None = None) -> int:
         """Return the segment length, in encoder frames, that a requested chunk size gives; None: the
