@@ -7,14 +7,19 @@
   `fairseq/options.py` stops setting `args.tpu`.
 - `apply()`, `_broadcast_object_slow` (fairseq 0.12.x, torch >= 2.6): resuming with several processes fails
   on every rank but the first. Can go when fairseq broadcasts with an allow-list.
+- `apply()`, `PathManager.copy` (fairseq 0.12.x): a run that is killed while it saves leaves half a
+  `checkpoint_last.pt`. Can go when fairseq copies checkpoints by renaming.
+- `apply()`, `call_main` (fairseq 0.12.x): processes that torchrun starts on CPU train alone, into one folder.
+  Can go when fairseq joins torchrun's processes without GPUs.
+- `apply()`, `DistributedDataParallel` (fairseq 0.12.x): pytorch_ddp fails on CPU. Can go when fairseq gives
+  torch no GPU number for a model on CPU.
 - `check_fairseq_distribution` (pip): two distributions of `fairseq` overwrite each other silently.
 - `import_torchaudio`, `load_torchaudio_source` (torchaudio 2.11 of PyPI): `import torchaudio` raises OSError
   beside a CPU build of torch. Can go when PyPI has a CPU wheel.
 
 Repairs that subclassing can make live in the subclass: the last batch that is dropped, the loss weights that
 `fairseq-validate` lacks and the generator that `fairseq-generate` cannot import are in `echostream.tasks` and
-`echostream.criterions`; reading audio without sox is in `echostream.data`. Training with several processes on
-CPU (gloo) is not repaired and not supported.
+`echostream.criterions`; reading audio without sox is in `echostream.data`.
 
 Importing this package imports neither fairseq nor torchaudio.
 """
@@ -47,6 +52,7 @@ def apply() -> None:
     """
     check_torch_version()
     check_fairseq_distribution()
-    from echostream.compat import fairseq_repairs
+    from echostream.compat import fairseq_repairs, process_repairs
 
     fairseq_repairs.apply()
+    process_repairs.apply()

@@ -5,19 +5,18 @@ import collections
 import functools
 import sys
 import typing
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from fairseq import checkpoint_utils, options
 from fairseq.distributed import utils as distributed_utils
+from fairseq.file_io import PathManager
 from omegaconf import DictConfig, ListConfig
 from omegaconf.base import ContainerMetadata, Metadata
 from omegaconf.nodes import AnyNode
 
 from echostream.compat.checkpoints import READ_ERRORS, SAFE_GLOBALS, explain_read_error
-
-_MARK = "_echostream_repair"
+from echostream.compat.marks import is_repaired, mark
 
 # What rank 0 sends when training resumes: the checkpoint with its configuration as an omegaconf tree, and
 # placeholders for the tensors, which travel apart.
@@ -37,16 +36,6 @@ BROADCAST_GLOBALS = (
 )
 
 
-def _mark(repaired: Callable[..., Any]) -> Callable[..., Any]:
-    setattr(repaired, _MARK, True)
-    return repaired
-
-
-def is_repaired(function: Callable[..., Any]) -> bool:
-    """Whether `function` is one of these repairs; the original is its `__wrapped__`."""
-    return hasattr(function, _MARK)
-
-
 def repair_checkpoint_loading() -> None:
     """Safe loading stays on and knows the one class that fairseq saves; errors name the file.
 
@@ -64,7 +53,7 @@ def repair_checkpoint_loading() -> None:
         except READ_ERRORS as error:
             raise explain_read_error(path, error) from error
 
-    checkpoint_utils.load_checkpoint_to_cpu = _mark(load_checkpoint_to_cpu)
+    checkpoint_utils.load_checkpoint_to_cpu = mark(load_checkpoint_to_cpu)
 
 
 def repair_bf16() -> None:
@@ -87,7 +76,7 @@ def repair_bf16() -> None:
             namespace.tpu = False
         return result
 
-    options.parse_args_and_arch = _mark(parse_args_and_arch)
+    options.parse_args_and_arch = mark(parse_args_and_arch)
 
 
 def repair_broadcast() -> None:
@@ -111,7 +100,29 @@ def repair_broadcast() -> None:
             torch.serialization.clear_safe_globals()
             torch.serialization.add_safe_globals(allowed_before)
 
-    distributed_utils._broadcast_object_slow = _mark(_broadcast_object_slow)
+    distributed_utils._broadcast_object_slow = mark(_broadcast_object_slow)
+
+
+def repair_checkpoint_copy() -> None:
+    """A checkpoint that is copied over an older one replaces it at once, so a killed run leaves either whole.
+
+    For: fairseq 0.12.x. Symptom: a run that is killed while it saves leaves half a `checkpoint_last.pt`,
+    and the next start fails; only the first name of a checkpoint is written by renaming.
+    """
+    original = PathManager.copy
+    if is_repaired(original):
+        return
+
+    @functools.wraps(original)
+    def copy(src_path: str, dst_path: str, overwrite: bool = False) -> Any:
+        if not overwrite or not PathManager.supports_rename(dst_path):
+            return original(src_path, dst_path, overwrite=overwrite)
+        temporary = f"{dst_path}.tmp"
+        copied = original(src_path, temporary, overwrite=True)
+        PathManager.rename(temporary, dst_path)
+        return copied
+
+    PathManager.copy = staticmethod(mark(copy))
 
 
 def apply() -> None:
@@ -119,3 +130,4 @@ def apply() -> None:
     repair_checkpoint_loading()
     repair_bf16()
     repair_broadcast()
+    repair_checkpoint_copy()

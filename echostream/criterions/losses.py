@@ -10,11 +10,16 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class CTCTerm:
-    """A CTC loss: the sum, how many target tokens it is over, and which rows cannot be aligned."""
+    """A CTC loss: the sum, how many target tokens it is over, which rows cannot be aligned, and what its best
+    path is made of. Heads begin by emitting blanks alone.
+    """
 
     loss: Tensor
     num_tokens: Tensor
     infeasible: Tensor
+    num_positions: Tensor
+    num_blank: Tensor
+    num_emitted: Tensor
 
 
 def padded_positions(targets: Tensor, lengths: Tensor) -> Tensor:
@@ -35,6 +40,22 @@ def infeasible_rows(targets: Tensor, target_lengths: Tensor, input_lengths: Tens
     repeated = targets[:, 1:] == targets[:, :-1]
     repeated = repeated & ~padded_positions(targets, target_lengths)[:, 1:]
     return input_lengths < target_lengths + repeated.sum(dim=1)
+
+
+def best_path_counts(logits: Tensor, lengths: Tensor, *, blank: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Valid positions, those whose best symbol is the blank, and the symbols left after removing repeats.
+
+    Args:
+        logits: `[B, T, V]`.
+        lengths: valid positions `[B]`.
+        blank: index of the blank.
+    """
+    path = logits.detach().argmax(dim=-1)
+    valid = ~padded_positions(path, lengths)
+    is_new = torch.ones_like(valid)
+    is_new[:, 1:] = path[:, 1:] != path[:, :-1]
+    is_blank = path == blank
+    return valid.sum(), (is_blank & valid).sum(), (is_new & ~is_blank & valid).sum()
 
 
 def ctc_term(
@@ -63,7 +84,8 @@ def ctc_term(
             zero_infinity=True,
         )
     infeasible = infeasible_rows(targets, target_lengths, input_lengths)
-    return CTCTerm(loss, target_lengths.sum(), infeasible)
+    counts = best_path_counts(logits, input_lengths, blank=blank)
+    return CTCTerm(loss, target_lengths.sum(), infeasible, *counts)
 
 
 def text_term(logits: Tensor, targets: Tensor, *, label_smoothing: float, pad: int) -> tuple[Tensor, Tensor]:

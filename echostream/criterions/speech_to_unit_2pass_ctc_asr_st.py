@@ -1,6 +1,7 @@
 """The training objective: unit CTC, text cross entropy, and the CTC losses of recognition and translation."""
 
 import logging
+import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,9 +57,13 @@ class SpeechToUnit2PassCriterion(FairseqCriterion):
     `unit_ctc_loss`, `mt_loss` (with label smoothing), `mt_nll_loss`, `asr_ctc_loss`, `st_ctc_loss`. All
     are in bits, as in fairseq.
 
-    In training the model draws the chunk size. Validation runs at each chunk size of a list, with the
-    streaming mask on, and reports every term at each (`mt_loss_c8`, `mt_loss_offline` …); names without a
-    suffix are the mean over the list, `loss` too.
+    For each CTC head, `…_ctc_blank` is the percentage of positions whose best symbol is the blank,
+    `…_ctc_emitted` the symbols that the best path emits in 100 positions, and `…_ctc_infeasible` the number
+    of targets that are too long to be aligned.
+
+    In training the model draws the chunk size for each batch (`draw_generator`). Validation runs at each
+    chunk size of a list, with the streaming mask on, and reports every term at each (`mt_loss_c8`,
+    `mt_loss_offline` …); names without a suffix are the mean over the list, `loss` too.
 
     Reference: StreamSpeech (Zhang et al., ACL 2024), sections 3.2 to 3.4.
     """
@@ -120,7 +125,9 @@ class SpeechToUnit2PassCriterion(FairseqCriterion):
         statistics = Statistics()
         sample_size = sample["target"].size(0) if self.sentence_avg else sample["ntokens"]
         if model.training:
-            chunk = model.draw_training_chunk() if self._is_multi_latency(model) else {}
+            chunk = {}
+            if self._is_multi_latency(model):
+                chunk = model.draw_training_chunk(draw_generator(sample, "chunk", training=True))
             loss, terms = self._batch_loss(model, sample, chunk, doubled=self._uses_rdrop())
             statistics.merge(terms)
         else:
@@ -162,10 +169,7 @@ class SpeechToUnit2PassCriterion(FairseqCriterion):
     def streaming_config(
         self, num_text_tokens: int, generator: torch.Generator | None = None
     ) -> dict[str, int]:
-        """The lags and strides of the training mask; a random n2 is uniform in [1, 1 + num_text_tokens].
-
-        The draw uses torch's generator, which fairseq seeds at each update, so that a resumed run repeats it.
-        """
+        """The lags and strides of the training mask; a random n2 is uniform in [1, 1 + num_text_tokens]."""
         n2 = self.n2
         if n2 < 0:
             n2 = int(torch.randint(1, num_text_tokens + 2, (), generator=generator))
@@ -191,9 +195,7 @@ class SpeechToUnit2PassCriterion(FairseqCriterion):
         }
         if doubled:
             inputs = {key: _double(value) for key, value in inputs.items()}
-        generator = None
-        if not model.training:  # the same mask at every chunk size and every validation
-            generator = torch.Generator().manual_seed(int(sample["id"].sum()))
+        generator = draw_generator(sample, "mask", training=model.training)
         config = None
         if {"asr", "st"} <= set(self.names.values()):  # the heads that the streaming mask is made of
             config = self.streaming_config(inputs["prev_output_tokens_mt"].size(1), generator)
@@ -298,6 +300,8 @@ class SpeechToUnit2PassCriterion(FairseqCriterion):
     ) -> None:
         """Log a CTC term; rows that cannot be aligned train nothing, so they are counted and named."""
         statistics.add_mean(f"{metric}_ctc_loss", term.loss, term.num_tokens)
+        statistics.add_rate(f"{metric}_ctc_blank", term.num_blank, term.num_positions)
+        statistics.add_rate(f"{metric}_ctc_emitted", term.num_emitted, term.num_positions)
         statistics.add_number(f"{metric}_ctc_infeasible", term.infeasible.sum())
         count = self._num_warnings.get(metric, 0)
         if count < _MAX_WARNINGS and bool(term.infeasible.any()):
@@ -318,6 +322,21 @@ class SpeechToUnit2PassCriterion(FairseqCriterion):
     def logging_outputs_can_be_summed() -> bool:
         """Every entry is a sum."""
         return True
+
+
+def draw_generator(sample: dict[str, Any], purpose: str, *, training: bool) -> torch.Generator:
+    """Random numbers for what is drawn once for a batch: the chunk size and the stride of the mask.
+
+    They depend on the utterances of the batch and, in training, on the seed and the update (with which
+    fairseq seeds torch at each update). So the ranks draw apart from each other, which covers more latencies
+    in an update; an update draws the same however many processes share it; a resumed run repeats its
+    draws; and all validations, at all chunk sizes, use the same mask.
+    """
+    words = [int(sample["id"].sum()), zlib.crc32(purpose.encode())]
+    if training:
+        words.append(torch.initial_seed())
+    seed = zlib.crc32(repr(words).encode())  # 32 bits are all that torch's generator on CPU uses
+    return torch.Generator().manual_seed(seed)
 
 
 def metric_names(configs: dict[str, Any]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Loss statistics that add up over batches and workers, and the metrics made of them.
 
 Each entry of a logging output is a sum; its key says of what: `sum/<metric>` and `count/<metric>` for a mean
-in bits, `errors/<metric>` and `total/<metric>` for a percentage, `number/<metric>` for a plain count.
+in bits, `part/<metric>` and `whole/<metric>` for a percentage, `number/<metric>` for a plain count.
 """
 
 import math
@@ -30,10 +30,10 @@ class Statistics:
         self._add(f"sum/{metric}", total)
         self._add(f"count/{metric}", count)
 
-    def add_rate(self, metric: str, errors: Value, total: Value) -> None:
+    def add_rate(self, metric: str, part: Value, whole: Value) -> None:
         """A percentage."""
-        self._add(f"errors/{metric}", errors)
-        self._add(f"total/{metric}", total)
+        self._add(f"part/{metric}", part)
+        self._add(f"whole/{metric}", whole)
 
     def add_number(self, metric: str, number: Value) -> None:
         """A count; it becomes a metric only where it is not zero."""
@@ -59,9 +59,9 @@ def log_metrics(outputs: list[dict[str, Any]]) -> None:
             count = _total(outputs, f"count/{metric}")
             if count > 0:
                 metrics.log_scalar(metric, value / count / math.log(2), count, round=3)
-        elif kind == "errors":
-            total = _total(outputs, f"total/{metric}")
-            if total > 0:
-                metrics.log_scalar(metric, 100.0 * value / total, total, round=2)
+        elif kind == "part":
+            whole = _total(outputs, f"whole/{metric}")
+            if whole > 0:
+                metrics.log_scalar(metric, 100.0 * value / whole, whole, round=2)
         elif kind == "number" and value > 0:
             metrics.log_scalar_sum(metric, value, round=0)

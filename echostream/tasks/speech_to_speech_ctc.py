@@ -1,18 +1,23 @@
 """The task of two-pass speech-to-speech translation with CTC units."""
 
 import logging
+import math
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
 from fairseq.data import Dictionary
+from fairseq.logging import metrics
 from fairseq.models import BaseFairseqModel
 from fairseq.tasks import LegacyFairseqTask, register_task
 from fairseq.tasks.speech_to_speech import SpeechToSpeechTask
 from fairseq.tasks.speech_to_text import DummyMultiTask
+from torch import Tensor
 
 from echostream.data.data_config import SpeechDataConfig, TextTaskConfig, TextTasksConfig
 from echostream.data.speech_to_speech_dataset import load_speech_dataset
+from echostream.models.pretrained import without_initial_weights
+from echostream.tasks.nonfinite_guard import NonFiniteGuard
 from echostream.tasks.text_output import TextOutput
 from echostream.tasks.two_pass_generator import SearchOptions, TwoPassGenerator
 
@@ -44,6 +49,19 @@ class SpeechToSpeechCTCTask(SpeechToSpeechTask):
             help="encoder's chunk size in fairseq-generate: encoder frames of 40 ms, 'offline', or 'model' "
             "for the one that the checkpoint (or --model-overrides) sets",
         )
+        parser.add_argument(
+            "--on-nonfinite",
+            default="stop",
+            choices=["stop", "skip"],
+            help="when a loss or the gradient is not a finite number: stop, or leave the update out",
+        )
+        parser.add_argument(
+            "--max-nonfinite-skips",
+            default=10,
+            type=int,
+            metavar="N",
+            help="with --on-nonfinite skip, stop at the update after N were left out",
+        )
 
     def __init__(self, args: Namespace, tgt_dict: Dictionary, infer_tgt_lang_id: None = None) -> None:
         LegacyFairseqTask.__init__(self, args)
@@ -52,6 +70,12 @@ class SpeechToSpeechCTCTask(SpeechToSpeechTask):
         self.tgt_dict_mt = None
         self.eos_token_mt = None
         self._infer_tgt_lang_id = infer_tgt_lang_id
+        self.guard = NonFiniteGuard(
+            skip=getattr(args, "on_nonfinite", "stop") == "skip",
+            max_skips=getattr(args, "max_nonfinite_skips", 0),
+            save_dir=Path(args.save_dir) if getattr(args, "save_dir", None) else None,
+            utterance_name=self._utterance_name,
+        )
         self.text_tasks: dict[str, TextTaskConfig] = {}
         self.multitask_tasks: dict[str, DummyMultiTask] = {}
         if getattr(args, "multitask_config_yaml", None) is None:
@@ -91,6 +115,12 @@ class SpeechToSpeechCTCTask(SpeechToSpeechTask):
         dictionary.add_symbol(cls.blank_symbol)
         return dictionary
 
+    def build_model(self, args: Namespace, from_checkpoint: bool = False) -> BaseFairseqModel:
+        """As in fairseq; a model that is loaded from its checkpoint needs no initial weights of others."""
+        return super().build_model(
+            without_initial_weights(args) if from_checkpoint else args, from_checkpoint
+        )
+
     def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any) -> None:
         """Load one or more splits (names separated by commas), checking every manifest row."""
         self.datasets[split] = load_speech_dataset(
@@ -110,6 +140,41 @@ class SpeechToSpeechCTCTask(SpeechToSpeechTask):
         """
         kwargs["required_batch_size_multiple"] = 1
         return super().get_batch_iterator(dataset, **kwargs)
+
+    def train_step(
+        self,
+        sample: dict[str, Any],
+        model: Any,
+        criterion: Any,
+        optimizer: Any,
+        update_num: int,
+        ignore_grad: bool = False,
+    ) -> tuple[Tensor, int, dict[str, Any]]:
+        """Forward and backward of one batch, under the eyes of the guard."""
+        self.guard.watch(optimizer, model, update_num)
+        loss, sample_size, logging_output = super().train_step(
+            sample, model, criterion, optimizer, update_num, ignore_grad
+        )
+        self.guard.record(loss, logging_output, sample["id"])
+        return loss, sample_size, logging_output
+
+    def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:
+        """The optimiser's step, unless the guard leaves the update out."""
+        if not self.guard.is_skipping:
+            super().optimizer_step(optimizer, model, update_num)
+
+    def reduce_metrics(self, logging_outputs: list[dict[str, Any]], criterion: Any) -> None:
+        """Log the metrics; of an update that is left out, only that it was, so that means stay meaningful."""
+        if criterion.training and self.guard.is_skipping:
+            metrics.log_scalar("loss", math.nan, weight=0)
+            metrics.log_scalar_sum("nonfinite_skips", 1)
+            return
+        super().reduce_metrics(logging_outputs, criterion)
+
+    def _utterance_name(self, index: int) -> str:
+        """The id of a training utterance; of several training sets, the index within its own."""
+        ids = getattr(self.datasets.get(self.args.train_subset), "ids", None)
+        return f"index {index}" if ids is None else ids[index]
 
     def build_generator(
         self,

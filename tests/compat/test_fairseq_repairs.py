@@ -4,6 +4,7 @@ import argparse
 import importlib
 import io
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import torch
 from fairseq import checkpoint_utils, options
 from fairseq.data import data_utils
 from fairseq.distributed import utils as distributed_utils
+from fairseq.file_io import PathManager
 from omegaconf import DictConfig, OmegaConf
 
 from echostream import compat
 from echostream.compat import fairseq_repairs
+from echostream.compat.marks import is_repaired
 
 
 @pytest.fixture(autouse=True)
@@ -28,16 +31,20 @@ def test_a_second_call_changes_nothing() -> None:
         checkpoint_utils.load_checkpoint_to_cpu,
         options.parse_args_and_arch,
         distributed_utils._broadcast_object_slow,
+        distributed_utils.call_main,
+        PathManager.copy,
     )
     compat.apply()
     after = (
         checkpoint_utils.load_checkpoint_to_cpu,
         options.parse_args_and_arch,
         distributed_utils._broadcast_object_slow,
+        distributed_utils.call_main,
+        PathManager.copy,
     )
     assert before == after
-    assert all(fairseq_repairs.is_repaired(function) for function in after)
-    assert not any(fairseq_repairs.is_repaired(function.__wrapped__) for function in after)
+    assert all(is_repaired(function) for function in after)
+    assert not any(is_repaired(function.__wrapped__) for function in after)
 
 
 def test_bad_checkpoints_are_named(tmp_path: Path) -> None:
@@ -109,6 +116,25 @@ def test_broadcast_allows_nothing_else() -> None:
         pytest.raises(pickle.UnpicklingError),
     ):
         torch.load(buffer)
+
+
+def test_a_killed_copy_leaves_the_older_checkpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    source, last = tmp_path / "checkpoint1.pt", tmp_path / "checkpoint_last.pt"
+
+    def killed(source_path: str, target_path: str) -> None:
+        Path(target_path).write_text("ne")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "copyfile", killed)
+    for copy, left in ((PathManager.copy, "old"), (PathManager.copy.__wrapped__, "ne")):
+        source.write_text("new")
+        last.write_text("old")
+        with pytest.raises(KeyboardInterrupt):
+            copy(str(source), str(last), overwrite=True)
+        assert last.read_text() == left, "fairseq is repaired: the repair can go"
+    monkeypatch.undo()
+    assert PathManager.copy(str(source), str(last), overwrite=True)
+    assert last.read_text() == "new"
 
 
 def test_fairseq_still_drops_the_last_batch() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from echostream.criterions.losses import ctc_term, infeasible_rows, rdrop_term, text_term
+from echostream.criterions.losses import best_path_counts, ctc_term, infeasible_rows, rdrop_term, text_term
 
 
 def enumerate_ctc(log_probs: torch.Tensor, target: list[int], blank: int) -> float:
@@ -45,6 +45,13 @@ def test_ctc_rows_that_cannot_be_aligned_count_zero_and_are_reported() -> None:
     assert logits.grad is not None
     assert torch.isfinite(logits.grad).all()
     assert logits.grad[0].abs().sum() == 0
+
+
+def test_best_path_counts_leave_padding_out() -> None:
+    paths = torch.tensor([[0, 1, 1, 0, 1, 2], [2, 2, 0, 0, 1, 1]])
+    logits = torch.nn.functional.one_hot(paths, 4).float()
+    counts = best_path_counts(logits, torch.tensor([6, 3]), blank=0)
+    assert [int(count) for count in counts] == [9, 2 + 1, 3 + 1]
 
 
 def test_repeats_in_padding_do_not_count() -> None:

@@ -77,6 +77,20 @@ def test_metrics_add_up_over_batches() -> None:
     assert reduced([summed])["mt_loss"] == pytest.approx(reduced(outputs)["mt_loss"])
 
 
+def test_statistics_of_the_ctc_heads() -> None:
+    """A head whose every position says the blank, and one whose every position says the same symbol."""
+    model, batch = FakeModel().train(), make_batch()
+    with torch.no_grad():
+        model.multitask_decoders["source_unigram"].proj.bias[0] += 1000
+        model.multitask_decoders["ctc_target_unigram"].proj.bias[5] += 1000
+    values = reduced([make_criterion()(model, batch)[2]])
+    assert (values["asr_ctc_blank"], values["asr_ctc_emitted"]) == (100, 0)
+    positions = 10 + 8  # one symbol an utterance
+    assert values["st_ctc_blank"] == 0
+    assert values["st_ctc_emitted"] == pytest.approx(100 * 2 / positions, abs=0.01)
+    assert 0 <= values["unit_ctc_blank"] <= 100
+
+
 def test_sentence_average() -> None:
     model, batch = FakeModel().train(), make_batch()
     loss, sample_size, output = make_criterion(sentence_avg=True)(model, batch)
@@ -109,6 +123,23 @@ def test_multichunk_draws_and_repeats_under_the_same_seed() -> None:
     assert first == draws()
     assert {chunk for chunk, _ in first} == {8, 16, 999}
     assert len({n2 for _, n2 in first}) > 1
+
+
+def test_draws_do_not_depend_on_what_else_used_random_numbers() -> None:
+    """So a batch draws the same on whatever process, and wherever in the update, it comes."""
+    batch, other = make_batch(), make_batch()
+    other["id"] = torch.tensor([12, 13])
+    criterion = make_criterion(multichunk=True)
+    model = FakeModel().train()
+    draws: dict[str, list[tuple[int, int]]] = {"alone": [], "second": [], "other": []}
+    for update in range(12):
+        for name, batches in (("alone", [batch]), ("second", [other, batch]), ("other", [other])):
+            torch.manual_seed(100 + update)
+            for each in batches:
+                torch.rand(update)
+                criterion(model, each)
+            draws[name].append((model.calls[-1]["chunk_size"], model.calls[-1]["streaming_config"]["n2"]))
+    assert draws["alone"] == draws["second"] != draws["other"]
 
 
 def test_streaming_config() -> None:
