@@ -5,7 +5,7 @@ import logging
 import math
 import unicodedata
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,29 @@ def normalize(text: str) -> str:
         for character in unicodedata.normalize("NFKC", text.replace("’", "'")).lower()
     )
     return " ".join("".join(kept).split())
+
+
+def write_asr_bleu(
+    folder: Path,
+    transcripts: Sequence[str],
+    references: Sequence[str],
+    *,
+    recogniser: str,
+    tokenizer: str = "13a",
+) -> float:
+    """Score transcripts of speech output; score, signature and transcripts are kept in a folder."""
+    hypotheses = [normalize(text) for text in transcripts]
+    metric = BLEU(tokenize=tokenizer)
+    score = float(metric.corpus_score(hypotheses, [[normalize(text) for text in references]]).score)
+    report = {
+        "score": score,
+        "signature": str(metric.get_signature()),
+        "normalization": "lower case, no punctuation",
+        "recogniser": recogniser,
+    }
+    (folder / REPORT_NAME).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    (folder / "asr_transcripts.txt").write_text("".join(f"{t}\n" for t in hypotheses), encoding="utf-8")
+    return score
 
 
 @register_quality_scorer("ASR_BLEU")
@@ -82,20 +105,13 @@ class LocalASRBLEUScorer(ASRSacreBLEUScorer):
 
     def __call__(self, instances: Mapping[int, Any]) -> float:
         """The corpus score; transcripts and the signature are kept beside the wav files' folder."""
-        transcripts = [normalize(text) for text in self.asr_transcribe(instances)]
-        references = [normalize(instance.reference) for instance in instances.values()]
-        metric = BLEU(tokenize=self.tokenizer)
-        score = metric.corpus_score(transcripts, [references])
-        report = {
-            "score": score.score,
-            "signature": str(metric.get_signature()),
-            "normalization": "lower case, no punctuation",
-            "recogniser": self._transcriber.name,
-        }
-        folder = Path(next(iter(instances.values())).prediction).absolute().parent.parent
-        (folder / REPORT_NAME).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        (folder / "asr_transcripts.txt").write_text("".join(f"{t}\n" for t in transcripts), encoding="utf-8")
-        return float(score.score)
+        return write_asr_bleu(
+            Path(next(iter(instances.values())).prediction).absolute().parent.parent,
+            self.asr_transcribe(instances),
+            [instance.reference for instance in instances.values()],
+            recogniser=self._transcriber.name,
+            tokenizer=self.tokenizer,
+        )
 
     def asr_transcribe(self, instances: Mapping[int, Any]) -> list[str]:
         """Transcripts of the instances' wav files, in order.

@@ -3,25 +3,44 @@
 #   MODEL_PATH     checkpoint                            (required)
 #   SPLIT          manifest to translate (default: test)
 #   BEAM           beam of the text decoder (default: 1)
-#   OUTPUT         results (default: $RUNS/$ARCH.offline-s2st.generate): generate-$SPLIT.{asr,txt,unit}, scores.txt
+#   OUTPUT         results (default: $RUNS/$ARCH.offline-s2st.generate): generate-$SPLIT.{asr,txt,unit}, scores.txt,
+#                  report/report.md
 #   VOCODER, VOCODER_CFG  CodeHiFiGAN checkpoint and config: where they are given, speech is made in OUTPUT/pred_wav
-# The other variables: common.sh.
+#   ASR_COMMAND    program that prints the transcript of {wav}: the speech is scored as well (asr_bleu.json)
+# FORCE, REPORT: results.sh. The other variables: common.sh.
 set -euo pipefail
 # shellcheck source=scripts/fr-en/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+# shellcheck source=scripts/fr-en/results.sh
+source "$SCRIPT_DIR/results.sh"
 
 need_path MODEL_PATH "a checkpoint"
 SPLIT=${SPLIT:-test}
 OUTPUT=${OUTPUT:-$RUNS/$ARCH.offline-s2st.generate}
 CPU_FLAG=()
 [[ $DEVICE == cpu ]] && CPU_FLAG=(--cpu)
-
-run fairseq-generate "$DATA" "${TASK_FLAGS[@]}" --path "$MODEL_PATH" --gen-subset "$SPLIT" \
-    --beam-mt "${BEAM:-1}" --beam 1 --max-len-a 1 --max-tokens 10000 --required-batch-size-multiple 1 \
-    --results-path "$OUTPUT" "${CPU_FLAG[@]}" "${EXTRA_ARGS[@]}"
-run python -m echostream.evaluation.offline --manifest "$DATA/$SPLIT.tsv" --results "$OUTPUT" --split "$SPLIT"
 if [[ -n ${VOCODER:-} ]]; then
     need_path VOCODER_CFG "the CodeHiFiGAN's config.json"
+elif [[ -n ${ASR_COMMAND:-} ]]; then
+    fail "ASR_COMMAND scores speech, which VOCODER and VOCODER_CFG make: set them as well, or leave it out."
+fi
+
+generate=(
+    fairseq-generate "$DATA" "${TASK_FLAGS[@]}" --path "$MODEL_PATH" --gen-subset "$SPLIT"
+    --beam-mt "${BEAM:-1}" --beam 1 --max-len-a 1 --max-tokens 10000 --required-batch-size-multiple 1
+    --results-path "$OUTPUT" "${CPU_FLAG[@]}" "${EXTRA_ARGS[@]}"
+)
+if ! finished "$OUTPUT/scores.txt" "${generate[@]}"; then
+    run rm -rf "$OUTPUT/pred_wav" "$OUTPUT/asr_bleu.json"
+    run "${generate[@]}"
+    run python -m echostream.evaluation.offline --manifest "$DATA/$SPLIT.tsv" --results "$OUTPUT" --split "$SPLIT"
+fi
+if [[ -n ${VOCODER:-} ]]; then
     run python -m echostream.vocoder.synthesis --units "$OUTPUT/generate-$SPLIT.unit" --output "$OUTPUT/pred_wav" \
         --vocoder "$VOCODER" --vocoder-cfg "$VOCODER_CFG" --dur-prediction
 fi
+if [[ -n ${ASR_COMMAND:-} ]]; then
+    run python -m echostream.evaluation.offline_speech --manifest "$DATA/$SPLIT.tsv" --wavs "$OUTPUT/pred_wav" \
+        --output "$OUTPUT" --asr-command "$ASR_COMMAND"
+fi
+report "$OUTPUT/report" "$OUTPUT"
