@@ -13,6 +13,7 @@ from echostream.inference.interfaces import CachedEncoder, RevisingEncoder, Stre
 from echostream.inference.loaded_model import LoadedModel
 from echostream.inference.options import Output, SessionOptions
 from echostream.inference.pipeline import (
+    VOCODER_BLOCK_FRAMES,
     PipelineState,
     empty_features,
     encoder_chunk_size,
@@ -239,6 +240,7 @@ class IncrementalPipeline:
             is_final=is_final,
             dur_prediction=options.dur_prediction,
             hold_back_frames=options.hold_back_frames,
+            block_frames=VOCODER_BLOCK_FRAMES,
         )
         return mono_to_numpy(waveform)
 

@@ -135,4 +135,5 @@ class Vocoder(Protocol):
         is_final: bool = False,
         dur_prediction: bool = False,
         hold_back_frames: int = 0,
+        block_frames: int = 1,
     ) -> tuple[Tensor, Tensor]: ...

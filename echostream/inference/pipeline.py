@@ -17,6 +17,11 @@ from echostream.modules.chunk_size import OFFLINE_CHUNK_SIZE
 from echostream.policy.read_write import Decision
 from echostream.streaming import StreamState
 
+VOCODER_BLOCK_FRAMES = 4
+"""Unit frames (20 ms) that the vocoder takes at a time, so that its calls have few different sizes: what
+libraries keep for each size in memory stops growing within a minute, and calls are cheaper.
+"""
+
 
 @dataclass(kw_only=True)
 class PipelineState(StreamState):

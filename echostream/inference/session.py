@@ -239,7 +239,9 @@ class Session:
         words = self.state.source_words.push(pieces, is_complete=is_complete)
         ends = word_end_frames(pieces, frames)
         last = self.state.source_words.num_words
-        times = [(frame + 1) * ENCODER_FRAME_MS for frame in ends[:last]][len(ends[:last]) - len(words) :]
+        # The last frame of an encoder that starts afresh may be shorter than a whole one.
+        times = [min((frame + 1) * ENCODER_FRAME_MS, self.heard_ms) for frame in ends[:last]]
+        times = times[len(times) - len(words) :]
         return tuple(TimedWord(word, time) for word, time in zip(words, times, strict=True))
 
     def _merge(self, pieces: list[StepOutput]) -> StepOutput:

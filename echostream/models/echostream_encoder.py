@@ -183,6 +183,11 @@ class EchoStreamSpeechEncoder(FairseqEncoder):
         state.begin_step(is_final=is_final)
         return encoded
 
+    @property
+    def right_context_length(self) -> int:
+        """Encoder frames after a segment that it waits for."""
+        return self.emformer.right_context_length
+
     def reset_cache(self) -> None:
         """Forget the encoder's own stream, so that the next utterance starts afresh."""
         self._default_state = None

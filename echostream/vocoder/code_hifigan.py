@@ -128,6 +128,7 @@ class CodeHiFiGANVocoder(nn.Module):
         is_final: bool = False,
         dur_prediction: bool = False,
         hold_back_frames: int = 0,
+        block_frames: int = 1,
     ) -> tuple[Tensor, Tensor]:
         """Synthesise the next units of a stream: samples of a whole synthesis of the units known so far.
 
@@ -143,6 +144,8 @@ class CodeHiFiGANVocoder(nn.Module):
             is_final: no unit follows; nothing is held back, and the stream is closed.
             dur_prediction: predict how many frames each unit lasts; otherwise each unit is one frame.
             hold_back_frames: last known frames that are not written yet; it may differ from call to call.
+            block_frames: frames become known in blocks of so many, and the rest waits. Calls of few different
+                sizes are cheaper, since libraries of convolutions prepare, and keep, a program for each size.
 
         Returns:
             waveform [S], float32, S >= 0, and durations_frames [1, n] (long) of the new units.
@@ -158,6 +161,7 @@ class CodeHiFiGANVocoder(nn.Module):
             is_final=is_final,
             dur_prediction=dur_prediction,
             hold_back_frames=hold_back_frames,
+            block_frames=block_frames,
         )
         return waveform.float().flatten(), durations_frames
 

@@ -174,6 +174,7 @@ class CodeGenerator(nn.Module):
         is_final: bool = False,
         dur_prediction: bool = False,
         hold_back_frames: int = 0,
+        block_frames: int = 1,
     ) -> tuple[Tensor, Tensor]:
         """Synthesise the next units [1, n], n >= 0, as `CodeHiFiGANVocoder.streaming_forward` describes.
 
@@ -182,6 +183,8 @@ class CodeGenerator(nn.Module):
         """
         if hold_back_frames < 0:
             raise VocoderError(f"hold_back_frames cannot be negative, got {hold_back_frames}")
+        if block_frames < 1:
+            raise VocoderError(f"block_frames must be at least one frame, got {block_frames}")
         units = torch.cat([state.recent_units, code], dim=1)
         durations_frames = torch.ones_like(code)
         if dur_prediction and code.size(1) > 0:
@@ -189,12 +192,20 @@ class CodeGenerator(nn.Module):
         # Nothing above changes the state: what was refused leaves the stream as it was.
         state.begin_step(is_final=is_final)
         state.recent_units = units[:, -PREDICTOR_REACH_UNITS:].clone()
-        state.add_frames(torch.repeat_interleave(code, durations_frames.view(-1), dim=1))
-        start = state.num_written_frames
-        stop = max(start, state.num_known_frames - (0 if is_final else hold_back_frames))
-        if start == stop:
-            return self.dict.weight.new_zeros(1, 1, 0), durations_frames
-        return StreamingSynthesis(self, state).write_frames(stop), durations_frames
+        state.arrive(torch.repeat_interleave(code, durations_frames.view(-1), dim=1))
+        state.take_blocks(block_frames)
+        pieces = [self._write(state, hold_back_frames)]
+        if is_final:
+            state.take_blocks(1)
+            pieces.append(self._write(state, 0))
+        return torch.cat(pieces, dim=2), durations_frames
+
+    def _write(self, state: VocoderState, hold_back_frames: int) -> Tensor:
+        """Samples [1, 1, S] from the last written frame up to so many before the last known one."""
+        stop = max(state.num_written_frames, state.num_known_frames - hold_back_frames)
+        if stop == state.num_written_frames:
+            return self.dict.weight.new_zeros(1, 1, 0)
+        return StreamingSynthesis(self, state).write_frames(stop)
 
     def remove_weight_norm(self) -> None:
         """Fold all weight norms: synthesis gets cheaper; the state dict is no longer the public one."""

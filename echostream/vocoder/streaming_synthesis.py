@@ -50,7 +50,8 @@ class VocoderState(StreamState):
         waiting_frames: `[1, n]`, the units of the newest frames, as far back as samples to come read them.
         stages: one for each upsampling.
         outputs: the activated input of the last convolution.
-        num_known_frames: frames of all units so far.
+        arrived_frames: `[1, n]`, the units of frames that wait for their block.
+        num_known_frames: frames so far, apart from those.
         num_written_frames: frames whose samples were returned.
     """
 
@@ -58,19 +59,30 @@ class VocoderState(StreamState):
     waiting_frames: Tensor
     stages: list[StageState]
     outputs: StepCache
+    arrived_frames: Tensor
     num_known_frames: int = 0
     num_written_frames: int = 0
 
-    def add_frames(self, units: Tensor) -> None:
+    def arrive(self, units: Tensor) -> None:
         """Append the units `[1, n]` of new frames."""
-        self.waiting_frames = torch.cat([self.waiting_frames, units], dim=1)
-        self.num_known_frames += units.size(1)
+        self.arrived_frames = torch.cat([self.arrived_frames, units], dim=1)
+
+    def take_blocks(self, block_frames: int) -> None:
+        """Make whole blocks of the frames that have arrived known to the layers."""
+        num_taken = self.arrived_frames.size(1) // block_frames * block_frames
+        taken, self.arrived_frames = (
+            self.arrived_frames[:, :num_taken],
+            self.arrived_frames[:, num_taken:].clone(),
+        )
+        self.waiting_frames = torch.cat([self.waiting_frames, taken], dim=1)
+        self.num_known_frames += num_taken
 
     def reset(self) -> None:
         """Forget all units."""
         super().reset()
         self.recent_units = self.recent_units.new_zeros(1, 0)
         self.waiting_frames = self.waiting_frames.new_zeros(1, 0)
+        self.arrived_frames = self.arrived_frames.new_zeros(1, 0)
 
 
 def init_vocoder_state(generator: CodeGenerator, device: torch.device, dtype: torch.dtype) -> VocoderState:
@@ -88,7 +100,7 @@ def init_vocoder_state(generator: CodeGenerator, device: torch.device, dtype: to
     no_units = torch.zeros(1, 0, dtype=torch.long, device=device)
     history = 2 * generator.conv_post.padding
     outputs = StepCache.create(channels, history, device=device, dtype=dtype)
-    return VocoderState(no_units, no_units.clone(), stages, outputs)
+    return VocoderState(no_units, no_units.clone(), stages, outputs, no_units.clone())
 
 
 def stage_reach_steps(blocks: Iterable[ResidualBlock]) -> int:

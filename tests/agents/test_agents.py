@@ -233,7 +233,7 @@ def test_bad_samples_are_refused_and_the_session_goes_on(
 
 
 def test_text_becomes_speech_word_by_word(tiny: TinyCheckpoint) -> None:
-    agent = make(tiny, agent=EchoStreamTTSAgent)
+    agent = make(tiny, "--hold-back-frames", "0", agent=EchoStreamTTSAgent)
     assert (agent.source_type, agent.target_type, agent.settings.lagging_k2) == ("text", "speech", 1)
 
     def say(*texts: str) -> list[Segment]:

@@ -30,6 +30,7 @@ def test_speech_to_speech(
         tiny,
         *("--vocoder", str(tiny.vocoder), "--vocoder-cfg", str(tiny.vocoder_config)),
         *("--extra-output-dir", str(tmp_path / "extra"), "--output-asr-translation", "True"),
+        *("--hold-back-frames", "0"),
         *("--computation-aware", *SPEECH_METRICS),
     )
     log = read_log(output)
@@ -90,9 +91,11 @@ def test_recomputing_gives_the_same(
     run_agent: RunAgent, checkpoints: dict[str, TinyCheckpoint], tmp_path: Path
 ) -> None:
     texts = []
+    flags: tuple[str, ...]
     for flags in ((), ("--recompute",)):
         extra = tmp_path / f"extra{len(flags)}"
-        log = read_log(run_agent(S2ST, checkpoints["echostream"], "--extra-output-dir", str(extra), *flags))
+        flags = (*flags, "--window-ms", "0", "--extra-output-dir", str(extra))
+        log = read_log(run_agent(S2ST, checkpoints["echostream"], *flags))
         files = [read_lines(extra / name) for name in ("asr.txt", "st.txt", "unit.txt")]
         texts.append((files, [info["delays"] for info in log]))
     assert texts[0] == texts[1]
@@ -160,6 +163,7 @@ def test_text_to_speech(
         *model_options(checkpoints[arch]),
         *("--source", str(tmp_path / "text.txt"), "--target", str(tmp_path / "text.txt")),
         *("--source-type", "text", "--target-type", "speech", "--source-word-ms", "200"),
+        *("--hold-back-frames", "0"),
         *("--output", str(output), "--computation-aware", *SPEECH_METRICS),
     )
     log = read_log(output)

@@ -28,7 +28,7 @@ class Downloads:
     def variables(self, output: Path, **changes: str) -> dict[str, str]:
         """The environment of prepare.sh."""
         own = {
-            "OUTPUT": str(output),
+            "DATA": str(output),
             "COVOST_ROOT": str(self.corpus.covost_root),
             "CVSS_ROOT": str(self.corpus.cvss_root),
             "HUBERT_PATH": str(self.hubert),

@@ -241,7 +241,7 @@ def test_the_script_runs_a_step_and_its_variables_are_checked(downloads: Downloa
     assert done.returncode == 0, done.stderr
     assert "train: 16 pairs of 16 transcripts and 16 translations" in done.stdout
     for step, changes, message in (
-        ("pairs", {"OUTPUT": ""}, "set OUTPUT to"),
+        ("pairs", {"DATA": ""}, "set DATA to"),
         ("pairs", {"CVSS_ROOT": "/nowhere"}, "CVSS_ROOT is '/nowhere', which does not exist"),
         ("units", {"HUBERT_PATH": ""}, "set HUBERT_PATH to"),
         ("train", {}, "there is no step 'train'; the steps are pairs features units"),

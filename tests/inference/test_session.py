@@ -81,7 +81,7 @@ def test_writes_before_the_end(make: Make, arch: str) -> None:
 
 
 def test_tentative_text_completes_what_is_final(models: dict[str, LoadedModel], make: Make) -> None:
-    session = make().start()
+    session = make(window_ms=0).start()
     vocabulary = models["echostream"].text_vocabulary
     target = ""
     tokens: list[int] = []

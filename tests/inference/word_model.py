@@ -180,6 +180,7 @@ class ToneVocoder:
         is_final: bool = False,
         dur_prediction: bool = False,
         hold_back_frames: int = 0,
+        block_frames: int = 1,
     ) -> tuple[Tensor, Tensor]:
         return units[0].repeat_interleave(4).float(), torch.ones_like(units)
 
