@@ -29,9 +29,7 @@ def translate(
     session = translator.start(sample_rate=SAMPLE_RATE, **options)
     outputs: list[StepOutput] = []
     for begin in range(0, len(samples), 5120):
-        outputs.append(
-            session.step(samples[begin : begin + 5120], is_final=begin + 5120 >= len(samples))
-        )
+        outputs.append(session.step(samples[begin : begin + 5120], is_final=begin + 5120 >= len(samples)))
     source = [word.text for output in outputs for word in output.source_words]
     target = [word.text for output in outputs for word in output.target_words]
     return source, target, outputs[-1].num_segments
@@ -51,7 +49,9 @@ def differences(expected: list[str], actual: list[str]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--checkpoint", required=True)
     parser.add_argument("--data-bin", required=True)
     parser.add_argument("--sources", type=Path, required=True, help="file with one audio path a line")
@@ -66,7 +66,9 @@ def main() -> None:
     alone = [translate(translator, part) for part in parts] * args.repetitions
     pause = np.zeros(args.pause_ms * SAMPLE_RATE // 1000, dtype=np.float32)
     stream = np.concatenate([piece for part in parts * args.repetitions for piece in (part, pause)])
-    print(f"{len(parts) * args.repetitions} parts, {len(stream) / SAMPLE_RATE:.0f} s; lost / added / changed words")
+    print(
+        f"{len(parts) * args.repetitions} parts, {len(stream) / SAMPLE_RATE:.0f} s; lost / added / changed words"
+    )
     print("| window, ms | encoder | segments | transcription | translation |\n|---|---|---|---|---|")
     expected = [[word for part in alone for word in part[side]] for side in (0, 1)]
     for window_ms in args.windows_ms:

@@ -16,9 +16,11 @@ counts operations in place of time: work.json and work.md.
 import argparse
 import json
 import os
+import queue
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,6 +63,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--longest-complete", type=int, default=10, help="s; longer recomputed runs are sampled"
     )
     parser.add_argument("--longest-recomputed", type=int, default=60, help="s; longer ones are not run")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="cases at a time, each on a processor core of its own"
+    )
     parser.add_argument("--count-work", action="store_true", help="count operations in place of time")
     args = parser.parse_args(arguments)
     unknown = set(args.systems) - set(SYSTEMS)
@@ -82,13 +87,23 @@ def cases(args: argparse.Namespace) -> Iterator[Case]:
                     yield replace(case, num_samples=args.samples)
 
 
-def run_case(case: Case, size: str) -> dict[str, Any]:
-    """Measure a case in a process of its own.
+def run_case(case: Case, size: str, cores: "queue.Queue[int] | None" = None) -> dict[str, Any]:
+    """Measure a case in a process of its own; with cores to choose from, on one that is free.
 
     Raises:
         RuntimeError: when the process fails, with what it said.
     """
-    command = [sys.executable, str(Path(__file__).with_name("cost_case.py")), "--size", size]
+    core = None if cores is None else cores.get()
+    try:
+        return _run_on_core(case, size, core)
+    finally:
+        if cores is not None and core is not None:
+            cores.put(core)
+
+
+def _run_on_core(case: Case, size: str, core: int | None) -> dict[str, Any]:
+    command = [] if core is None else ["taskset", "--cpu-list", str(core)]
+    command += [sys.executable, str(Path(__file__).with_name("cost_case.py")), "--size", size]
     for name, value in asdict(case).items():
         command += ["--" + name.replace("_", "-"), str(value)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(case.threads)}
@@ -105,6 +120,7 @@ def settings(args: argparse.Namespace) -> dict[str, Any]:
         **machine(),
         "size": args.size,
         "threads": args.threads,
+        "jobs": args.jobs,
         "device": args.device,
         "date": datetime.now(UTC).date().isoformat(),
         "longest_recomputed_s": args.longest_recomputed,
@@ -124,13 +140,24 @@ def write_results(folder: Path, run: dict[str, Any], results: list[dict[str, Any
 def measure_costs(args: argparse.Namespace) -> None:
     """Run all cases."""
     run, results = settings(args), []
-    for case in cases(args):
-        print(f"{case.system}, {case.seconds} s, {case.chunk_ms} ms chunks …", flush=True)
-        result = run_case(case, args.size)
-        results.append(result)
-        line = f"  {result['total_s']:.2f} s, real-time factor {result['real_time_factor']:.2f}"
-        print(line + (", sampled" if result["is_sampled"] else ""), flush=True)
-        write_results(args.output, run, results)
+    cores: queue.Queue[int] | None = None
+    if args.jobs > 1:
+        cores = queue.Queue()
+        for core in sorted(os.sched_getaffinity(0))[: args.jobs]:
+            cores.put(core)
+    all_cases = list(cases(args))
+    with ThreadPoolExecutor(max_workers=args.jobs) as pool:
+        for case, result in zip(
+            all_cases, pool.map(lambda case: run_case(case, args.size, cores), all_cases), strict=True
+        ):
+            results.append(result)
+            print(
+                f"{case.system}, {case.seconds} s, {case.chunk_ms} ms chunks: {result['total_s']:.2f} s, "
+                f"real-time factor {result['real_time_factor']:.2f}"
+                + (", sampled" if result["is_sampled"] else ""),
+                flush=True,
+            )
+            write_results(args.output, run, results)
     print(f"written to {args.output}")
 
 

@@ -13,6 +13,8 @@
   Can go when fairseq joins torchrun's processes without GPUs.
 - `apply()`, `DistributedDataParallel` (fairseq 0.12.x): pytorch_ddp fails on CPU. Can go when fairseq gives
   torch no GPU number for a model on CPU.
+- `apply()`, logging (fairseq 0.12.x): importing `fairseq.models` shows the debug messages of all packages on
+  stderr. Can go when `wav2vec2_classification.py` stops calling `logging.basicConfig`.
 - `check_fairseq_distribution` (pip): two distributions of `fairseq` overwrite each other silently.
 - `import_torchaudio`, `load_torchaudio_source` (torchaudio 2.11 of PyPI): `import torchaudio` raises OSError
   beside a CPU build of torch. Can go when PyPI has a CPU wheel.
@@ -23,6 +25,8 @@ Repairs that subclassing can make live in the subclass: the last batch that is d
 
 Importing this package imports neither fairseq nor torchaudio.
 """
+
+import logging
 
 from echostream.compat.checkpoints import CheckpointError, load_checkpoint
 from echostream.compat.distribution import (
@@ -52,7 +56,11 @@ def apply() -> None:
     """
     check_torch_version()
     check_fairseq_distribution()
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
     from echostream.compat import fairseq_repairs, process_repairs
 
+    root.setLevel(level)
+    root.handlers[:] = handlers
     fairseq_repairs.apply()
     process_repairs.apply()

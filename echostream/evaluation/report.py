@@ -214,8 +214,8 @@ def _offline_section(offline: Sequence[OfflineScore], output: Path) -> list[str]
 
 
 def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [header, ["---"] * len(header), *rows]
-    return [f"| {' | '.join(line)} |" for line in lines]
+    escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]  # signatures have them
+    return [f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *escaped)]
 
 
 def _link(path: Path, folder: Path) -> str:

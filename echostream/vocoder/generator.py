@@ -20,6 +20,8 @@ from echostream.vocoder.streaming_synthesis import StreamingSynthesis, VocoderSt
 from echostream.vocoder.weight_norm import WeightNormConv, WeightNormConv1d, WeightNormConvTranspose1d
 
 OUTER_KERNEL = 7
+MAX_WRITTEN_FRAMES = 64
+"""Frames whose samples are computed at a time in streaming, so that a long write takes no more memory."""
 # Units on each side that a duration depends on: the predictor is two convolutions.
 PREDICTOR_REACH_UNITS = PREDICTOR_KERNEL - 1
 
@@ -202,10 +204,12 @@ class CodeGenerator(nn.Module):
 
     def _write(self, state: VocoderState, hold_back_frames: int) -> Tensor:
         """Samples [1, 1, S] from the last written frame up to so many before the last known one."""
-        stop = max(state.num_written_frames, state.num_known_frames - hold_back_frames)
-        if stop == state.num_written_frames:
-            return self.dict.weight.new_zeros(1, 1, 0)
-        return StreamingSynthesis(self, state).write_frames(stop)
+        stop = state.num_known_frames - hold_back_frames
+        pieces = [self.dict.weight.new_zeros(1, 1, 0)]
+        while state.num_written_frames < stop:
+            synthesis = StreamingSynthesis(self, state)
+            pieces.append(synthesis.write_frames(min(stop, state.num_written_frames + MAX_WRITTEN_FRAMES)))
+        return torch.cat(pieces, dim=2)
 
     def remove_weight_norm(self) -> None:
         """Fold all weight norms: synthesis gets cheaper; the state dict is no longer the public one."""

@@ -30,17 +30,26 @@ generate=(
     --beam-mt "${BEAM:-1}" --beam 1 --max-len-a 1 --max-tokens 10000 --required-batch-size-multiple 1
     --results-path "$OUTPUT" "${CPU_FLAG[@]}" "${EXTRA_ARGS[@]}"
 )
+synthesise=(
+    python -m echostream.vocoder.synthesis --units "$OUTPUT/generate-$SPLIT.unit" --output "$OUTPUT/pred_wav"
+    --vocoder "${VOCODER:-}" --vocoder-cfg "${VOCODER_CFG:-}" --dur-prediction --device "$DEVICE"
+)
+score_speech=(
+    python -m echostream.evaluation.offline_speech --manifest "$DATA/$SPLIT.tsv" --wavs "$OUTPUT/pred_wav"
+    --output "$OUTPUT" --asr-command "${ASR_COMMAND:-}"
+)
+
 if ! finished "$OUTPUT/scores.txt" "${generate[@]}"; then
-    run rm -rf "$OUTPUT/pred_wav" "$OUTPUT/asr_bleu.json"
+    run rm -rf "$OUTPUT/pred_wav" "$OUTPUT/pred_wav.done" "$OUTPUT/asr_bleu.json"
     run "${generate[@]}"
     run python -m echostream.evaluation.offline --manifest "$DATA/$SPLIT.tsv" --results "$OUTPUT" --split "$SPLIT"
 fi
-if [[ -n ${VOCODER:-} ]]; then
-    run python -m echostream.vocoder.synthesis --units "$OUTPUT/generate-$SPLIT.unit" --output "$OUTPUT/pred_wav" \
-        --vocoder "$VOCODER" --vocoder-cfg "$VOCODER_CFG" --dur-prediction
+if [[ -n ${VOCODER:-} ]] && ! finished "$OUTPUT/pred_wav.done" "${synthesise[@]}"; then
+    run rm -f "$OUTPUT/asr_bleu.json"
+    run "${synthesise[@]}"
+    run touch "$OUTPUT/pred_wav.done"
 fi
-if [[ -n ${ASR_COMMAND:-} ]]; then
-    run python -m echostream.evaluation.offline_speech --manifest "$DATA/$SPLIT.tsv" --wavs "$OUTPUT/pred_wav" \
-        --output "$OUTPUT" --asr-command "$ASR_COMMAND"
+if [[ -n ${ASR_COMMAND:-} ]] && ! finished "$OUTPUT/asr_bleu.json" "${score_speech[@]}"; then
+    run "${score_speech[@]}"
 fi
 report "$OUTPUT/report" "$OUTPUT"

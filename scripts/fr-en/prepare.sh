@@ -2,7 +2,7 @@
 # From CoVoST 2 and CVSS-C as downloaded to the folder that training and evaluation read (docs/data_fr_en.md).
 # Usage: prepare.sh [--dry-run] [STEP …]. Steps, in their order: pairs features units vocabulary cmvn manifests lists;
 # without any, all of them. What is done already is kept, so an interrupted run is simply started again.
-#   OUTPUT         corpus folder to make, the DATA of the other scripts                               (required)
+#   DATA           corpus folder to make, which the other scripts read                                (required)
 #   COVOST_ROOT    Common Voice 4 of the source language (clips/) with CoVoST 2's tables              (required)
 #   CVSS_ROOT      CVSS-C of the source language, unpacked                                            (required)
 #   HUBERT_PATH    mHuBERT checkpoint: mhubert_base_vp_en_es_fr_it3.pt                       (required for units)
@@ -19,10 +19,8 @@
 #   SHARD, NUM_SHARDS  part of the steps features and units, from 0 (default: 0 and 1; see prepare.slurm.sh)
 #   DEVICE         of the step units: cuda or cpu (default: cuda where there is one)
 set -euo pipefail
-[[ -n ${OUTPUT:-} ]] || { echo "error: set OUTPUT to the corpus folder to make, for example  OUTPUT=… $0" >&2 && exit 1; }
-[[ " $* " == *" --dry-run "* ]] || mkdir -p "$OUTPUT"
-# shellcheck disable=SC2034  # common.sh's name for the same folder
-DATA=$OUTPUT
+[[ -n ${DATA:-} ]] || { echo "error: set DATA to the corpus folder to make, for example  DATA=… $0" >&2 && exit 1; }
+[[ " $* " == *" --dry-run "* ]] || mkdir -p "$DATA"
 # shellcheck source=scripts/fr-en/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -42,7 +40,7 @@ SKIP_FLAGS=()
 
 # prepare STEP FLAG …: runs one step.
 prepare() {
-    run python -m echostream.cvss.prepare "$1" --output "$OUTPUT" "${@:2}"
+    run python -m echostream.cvss.prepare "$1" --output "$DATA" "${@:2}"
 }
 
 units() {

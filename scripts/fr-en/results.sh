@@ -5,21 +5,20 @@
 #   LATENCY  latency metric of the report's curves (default: AL)
 #   CVSS_C   fr-en when the data are CVSS-C's: StreamSpeech's published results are drawn beside (default: none)
 
-# finished SCORES COMMAND …: whether the command was run already and left the file SCORES. If not, the file is removed,
-# and the command noted down beside it. Stops when the scores are those of another command.
+# finished RESULT COMMAND …: whether the command was run already and left the file RESULT. If not, the file is removed,
+# and the command noted down beside it. Stops when the result is that of another command.
 finished() {
-    local scores=$1 note
+    local result=$1 note=${1%.*}.command.txt
     shift
-    note=$(dirname "$scores")/command.txt
-    if [[ -e $scores && ${FORCE:-0} != 1 ]]; then
+    if [[ -e $result && ${FORCE:-0} != 1 ]]; then
         [[ -e $note && $(<"$note") == "$(printf '%q ' "$@")" ]] ||
-            fail "$scores was made by another command than this one (see $note): FORCE=1 replaces it, OUTPUT=… keeps it."
-        say "$scores is there already (FORCE=1 runs it again)"
+            fail "$result was made by another command than this one (see $note): FORCE=1 replaces it, another OUTPUT or RUNS keeps it."
+        say "$result is there already (FORCE=1 runs it again)"
         return
     fi
     if ((!DRY_RUN)); then
-        mkdir -p "$(dirname "$scores")"
-        rm -f "$scores"
+        mkdir -p "$(dirname "$result")"
+        rm -f "$result"
         printf '%q ' "$@" >"$note"
     fi
     return 1

@@ -3,8 +3,11 @@
 import argparse
 import importlib
 import io
+import logging
 import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +48,19 @@ def test_a_second_call_changes_nothing() -> None:
     assert before == after
     assert all(is_repaired(function) for function in after)
     assert not any(is_repaired(function.__wrapped__) for function in after)
+
+
+def test_logging_is_left_to_the_user() -> None:
+    """In processes of their own, since only the first import of fairseq's models sets it up."""
+    show = "import logging; root = logging.getLogger(); print(root.level, root.handlers)"
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", f"import {name}; {show}"], check=True, capture_output=True, text=True
+        )
+        for name in ("echostream", "fairseq.models")
+    ]
+    assert printed[0].stdout == f"{logging.WARNING} []\n"
+    assert printed[1].stdout.startswith(f"{logging.DEBUG} "), "fairseq was repaired: the repair can go"
 
 
 def test_bad_checkpoints_are_named(tmp_path: Path) -> None:
