@@ -1,10 +1,10 @@
 """Words lost or repeated where a long stream is cut, with a trained model.
 
-    python -m benchmarks.long_form --checkpoint CKPT --data-bin DATA --sources DATA/simuleval/train/wav_list.txt
+    python -m benchmarks.long_form --checkpoint CKPT --data-bin DATA --sources wav_list.txt
 
-Each source is translated alone; then all of them as one stream, with pauses between them. Where the text of the
-stream differs from the texts of its parts, in order, words are lost, repeated or changed. A model that has heard neither
-pauses nor several sentences in training (the quickstart's) cannot do it.
+Each source is translated alone; then all of them as one stream, with pauses between them. Where the text of
+the stream differs from the texts of its parts, in order, words are lost, repeated or changed. A model that
+has heard neither pauses nor several sentences in training (the quickstart's) cannot do it.
 """
 
 import argparse
@@ -66,9 +66,8 @@ def main() -> None:
     alone = [translate(translator, part) for part in parts] * args.repetitions
     pause = np.zeros(args.pause_ms * SAMPLE_RATE // 1000, dtype=np.float32)
     stream = np.concatenate([piece for part in parts * args.repetitions for piece in (part, pause)])
-    print(
-        f"{len(parts) * args.repetitions} parts, {len(stream) / SAMPLE_RATE:.0f} s; lost / added / changed words"
-    )
+    seconds = len(stream) / SAMPLE_RATE
+    print(f"{len(parts) * args.repetitions} parts, {seconds:.0f} s; lost / added / changed words")
     print("| window, ms | encoder | segments | transcription | translation |\n|---|---|---|---|---|")
     expected = [[word for part in alone for word in part[side]] for side in (0, 1)]
     for window_ms in args.windows_ms:
