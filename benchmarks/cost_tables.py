@@ -69,7 +69,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def _heading(run: Mapping[str, Any]) -> str:
     together = f", {run['jobs']} cases at a time on cores of their own" if run.get("jobs", 1) > 1 else ""
     return (
-        f"_{run['cpu']}, {run['device']}, {run['threads']} thread(s){together}, torch {run['torch']}, {run['date']}; "
+        f"_{run['cpu']}, {run['device']}, {run['threads']} thread(s){together}, "
+        f"torch {run['torch']}, {run['date']}; "
         f"{run['size']} size, random weights; one subword for each {SUBWORD_MS} ms of source, "
         f"{UNITS_A_SUBWORD} units for each subword._"
     )

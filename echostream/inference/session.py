@@ -13,7 +13,7 @@ from echostream.inference.chunking import ENCODER_FRAME_MS, ChunkBuffer
 from echostream.inference.loaded_model import LoadedModel
 from echostream.inference.options import Output, SessionOptions
 from echostream.inference.outputs import StepOutput, TimedWord, join
-from echostream.inference.pipeline import Pipeline, PipelineState
+from echostream.inference.pipeline import Pipeline, PipelineState, encoder_chunk_size
 from echostream.inference.segmentation import fullness, segment_ends
 from echostream.inference.vocabulary import WordEmitter, word_end_frames
 from echostream.policy.read_write import Action, Decision, PolicyState
@@ -88,7 +88,9 @@ class Session:
         Raises:
             ValueError: for another setting or a bad value; nothing is changed then.
         """
-        self.options = self.options.with_latency(**latency)
+        options = self.options.with_latency(**latency)
+        encoder_chunk_size(self.loaded.model, options.chunk_ms, options.segment_length)
+        self.options = options
         self.state.buffer.set_chunk_ms(self.options.chunk_ms)
 
     @torch.inference_mode()

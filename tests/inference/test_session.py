@@ -163,6 +163,10 @@ def test_latency_changes_in_mid_stream(make: Make) -> None:
         session.configure(output=Output.TEXT)
     with pytest.raises(ValueError, match="no setting 'chunk'"):
         session.configure(chunk=320)
+    baseline = make("streamspeech").start()
+    with pytest.raises(ValueError, match="Emformer"):
+        baseline.configure(segment_length=4)
+    assert baseline.options.segment_length is None
 
 
 def test_a_change_equals_a_stream_that_had_it_from_the_start(make: Make) -> None:
