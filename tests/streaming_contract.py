@@ -4,10 +4,12 @@ Use: describe the module by a subclass of :class:`StreamingAdapter`, then::
 
     @pytest.mark.parametrize("adapter", ADAPTERS, ids=str)
     class TestMyModule(StreamingContract): ...
+
+A module whose state is for one stream takes :class:`SingleStreamContract`, and a seventh test of its own.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import pytest
@@ -23,7 +25,12 @@ TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-9}
 
 
 class StreamingAdapter(ABC):
-    """One module under test; time is dimension 1 of inputs ``[B, T, input_dim]`` and outputs ``[B, T', D]``.
+    """One module under test; time is dimension 1 of inputs ``[B, T, …]`` and of outputs ``[B, T', D]``.
+
+    Inputs are random ``[B, T, input_dim]``, unless the adapter makes others. ``tolerances`` has the types in
+    which the module computes, and how far streaming may be from offline in each. ``batch_size`` is 1 for a
+    module whose state is for one stream. Test 3 changes inputs where there are no gradients
+    (``is_differentiable``).
 
     ``period`` is a number of inputs after which the module's work repeats; ``num_inputs`` is a length that
     fills every cache and ends within a period. ``padding`` stands in the padded inputs of test 7: NaN, unless
@@ -39,6 +46,9 @@ class StreamingAdapter(ABC):
     period: int
     num_inputs: int
     padding: float = torch.nan
+    batch_size: int = 2
+    tolerances: Mapping[torch.dtype, float] = TOLERANCE
+    is_differentiable: bool = True
     keeps_history: bool = False
     bytes_per_input: int
 
@@ -60,6 +70,25 @@ class StreamingAdapter(ABC):
     @abstractmethod
     def visible_inputs(self, output_index: int, num_inputs: int) -> range:
         """Return the inputs that an output may read; the last one it does read."""
+
+    @property
+    def exact_dtype(self) -> torch.dtype:
+        """The type in which differences show best."""
+        return min(self.tolerances, key=self.tolerances.__getitem__)
+
+    def random_input(self, batch_size: int, num_inputs: int, dtype: torch.dtype) -> Tensor:
+        """Return the same input each time; its rows differ."""
+        generator = torch.Generator().manual_seed(7)
+        shape = (batch_size, num_inputs, self.input_dim)
+        return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
+
+    def changed_input(self, x: Tensor) -> Tensor:
+        """Return another input, which differs from x at every step."""
+        return -x
+
+    def work_meter(self, module: nn.Module) -> Any:
+        """Return a context manager that counts in ``num_elements`` the work done meanwhile."""
+        return TimeStepMeter(module) if self.keeps_history else WorkMeter()
 
     def forward(self, module: nn.Module, x: Tensor, lengths: Tensor) -> Tensor:
         output: Tensor = module(x, lengths)[0]
@@ -109,16 +138,6 @@ class TimeStepMeter:
         self.num_elements += output.shape[:-1].numel()
 
 
-def work_meter(adapter: StreamingAdapter, module: nn.Module) -> WorkMeter | TimeStepMeter:
-    return TimeStepMeter(module) if adapter.keeps_history else WorkMeter()
-
-
-def random_input(adapter: StreamingAdapter, batch_size: int, num_inputs: int, dtype: torch.dtype) -> Tensor:
-    generator = torch.Generator().manual_seed(7)
-    shape = (batch_size, num_inputs, adapter.input_dim)
-    return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
-
-
 def offline(adapter: StreamingAdapter, module: nn.Module, x: Tensor) -> Tensor:
     with torch.no_grad():
         return adapter.forward(module, x, torch.full((x.size(0),), x.size(1)))
@@ -151,14 +170,40 @@ def even_chunks(num_inputs: int, chunk_length: int) -> list[int]:
 
 def work_of_periods(adapter: StreamingAdapter, module: nn.Module, num_periods: int) -> list[int]:
     """Return the work of each of many calls of one period of input."""
-    x = random_input(adapter, 1, adapter.period, torch.float32)
+    x = adapter.random_input(1, adapter.period, torch.float32)
     state = adapter.init_state(module, 1, torch.float32)
     work = []
     for _ in range(num_periods):
-        with torch.no_grad(), work_meter(adapter, module) as meter:
+        with torch.no_grad(), adapter.work_meter(module) as meter:
             adapter.step(module, x, state, False)
         work.append(meter.num_elements)
     return work
+
+
+def check_gradients(adapter: StreamingAdapter, module: nn.Module, x: Tensor) -> None:
+    """The inputs with a gradient of an output are visible, and the last visible one is among them."""
+    x.requires_grad_()
+    with torch.enable_grad():
+        y = adapter.forward(module, x, torch.tensor([x.size(1)]))
+        weights = torch.arange(1, y.size(2) + 1, dtype=y.dtype).sin()
+        for index in range(y.size(1)):
+            (gradient,) = torch.autograd.grad((y[0, index] * weights).sum(), x, retain_graph=True)
+            read = gradient[0].abs().sum(dim=1).nonzero().flatten().tolist()
+            visible = adapter.visible_inputs(index, x.size(1))
+            assert read[0] >= visible.start
+            assert read[-1] == visible.stop - 1
+
+
+def check_changes(adapter: StreamingAdapter, module: nn.Module, x: Tensor) -> None:
+    """An output stays when all invisible inputs change, and does not when the last visible one changes."""
+    changed, y = adapter.changed_input(x), offline(adapter, module, x)
+    for index in range(y.size(1)):
+        visible = adapter.visible_inputs(index, x.size(1))
+        others, last = changed.clone(), x.clone()
+        others[:, visible.start : visible.stop] = x[:, visible.start : visible.stop]
+        last[:, visible.stop - 1] = changed[:, visible.stop - 1]
+        assert torch.equal(offline(adapter, module, others)[:, index], y[:, index])
+        assert not torch.equal(offline(adapter, module, last)[:, index], y[:, index])
 
 
 def check_constant_bytes(adapter: StreamingAdapter, num_bytes: list[int]) -> None:
@@ -175,40 +220,43 @@ def check_linear_bytes(adapter: StreamingAdapter, num_bytes: list[int]) -> None:
     assert num_bytes[-1] >= adapter.bytes_per_input * num_inputs[-1]
 
 
-class StreamingContract:
-    """The seven tests; a subclass is parametrised by ``adapter``."""
+class StreamTests:
+    """Tests 1 to 6, of a stream; a subclass is parametrised by ``adapter``."""
 
-    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
-    def test_1_streaming_equals_offline(self, adapter: StreamingAdapter, dtype: torch.dtype) -> None:
-        module = adapter.build().to(dtype)
-        lengths = [*range(1, adapter.period + 2), adapter.num_inputs - 1, adapter.num_inputs]
-        for num_inputs in lengths:
-            x = random_input(adapter, 2, num_inputs, dtype)
-            expected = offline(adapter, module, x)
-            assert expected.size(1) == adapter.output_length(num_inputs)
-            for chunk_length in (1, adapter.period, num_inputs):
-                actual = stream(adapter, module, x, even_chunks(num_inputs, chunk_length))
-                assert actual.dtype == dtype
-                torch.testing.assert_close(actual, expected, atol=TOLERANCE[dtype], rtol=0)
+    def test_1_streaming_equals_offline(self, adapter: StreamingAdapter) -> None:
+        period = adapter.period
+        short = range(1, period + 2, 1 + period // 64)  # where a period is long, not every length
+        lengths = sorted({*short, period, adapter.num_inputs - 1, adapter.num_inputs})
+        for dtype, tolerance in adapter.tolerances.items():
+            module = adapter.build().to(dtype)
+            for num_inputs in lengths:
+                x = adapter.random_input(adapter.batch_size, num_inputs, dtype)
+                expected = offline(adapter, module, x)
+                assert expected.size(1) == adapter.output_length(num_inputs)
+                for chunk_length in (1, period, num_inputs):
+                    actual = stream(adapter, module, x, even_chunks(num_inputs, chunk_length))
+                    assert actual.dtype == dtype
+                    torch.testing.assert_close(actual, expected, atol=tolerance, rtol=0)
 
     def test_2_any_chunking_gives_the_same_output(self, adapter: StreamingAdapter) -> None:
-        module = adapter.build().double()
+        dtype = adapter.exact_dtype
+        module = adapter.build().to(dtype)
 
         @settings(deadline=None, max_examples=20, derandomize=True)
         @given(st.lists(st.integers(0, adapter.period + 3), min_size=1, max_size=12))
         def check(chunk_lengths: list[int]) -> None:
-            x = random_input(adapter, 1, sum(chunk_lengths), torch.float64)
+            x = adapter.random_input(1, sum(chunk_lengths), dtype)
             actual = stream(adapter, module, x, chunk_lengths)
             assert actual.size(1) == adapter.output_length(x.size(1))
             if x.size(1) > 0:
                 expected = offline(adapter, module, x)
-                torch.testing.assert_close(actual, expected, atol=TOLERANCE[torch.float64], rtol=0)
+                torch.testing.assert_close(actual, expected, atol=adapter.tolerances[dtype], rtol=0)
 
         check()
 
     def test_2_an_output_comes_as_soon_as_its_inputs_are_there(self, adapter: StreamingAdapter) -> None:
         module = adapter.build()
-        x = random_input(adapter, 1, adapter.num_inputs, torch.float32)
+        x = adapter.random_input(1, adapter.num_inputs, torch.float32)
         state = adapter.init_state(module, 1, x.dtype)
         num_outputs = 0
         with torch.no_grad():
@@ -218,42 +266,41 @@ class StreamingContract:
             assert adapter.step(module, x[:, :0], state, False).size(1) == 0
 
     def test_3_an_output_reads_the_inputs_it_may_and_no_other(self, adapter: StreamingAdapter) -> None:
-        module = adapter.build().double()
-        x = random_input(adapter, 1, adapter.num_inputs, torch.float64).requires_grad_()
-        with torch.enable_grad():
-            y = adapter.forward(module, x, torch.tensor([x.size(1)]))
-            weights = torch.arange(1, y.size(2) + 1, dtype=y.dtype).sin()
-            for index in range(y.size(1)):
-                (gradient,) = torch.autograd.grad((y[0, index] * weights).sum(), x, retain_graph=True)
-                read = gradient[0].abs().sum(dim=1).nonzero().flatten().tolist()
-                visible = adapter.visible_inputs(index, x.size(1))
-                assert read[0] >= visible.start
-                assert read[-1] == visible.stop - 1
+        dtype = adapter.exact_dtype
+        x = adapter.random_input(1, adapter.num_inputs, dtype)
+        check = check_gradients if adapter.is_differentiable else check_changes
+        check(adapter, adapter.build().to(dtype), x)
 
     def test_4_reset_equals_fresh(self, adapter: StreamingAdapter) -> None:
         module = adapter.build()
-        x = random_input(adapter, 2, adapter.num_inputs, torch.float32)
+        x = adapter.random_input(adapter.batch_size, adapter.num_inputs, torch.float32)
         chunks = even_chunks(adapter.num_inputs, 3)
         expected = stream(adapter, module, x, chunks)
-        state = adapter.init_state(module, 2, x.dtype)
+        state = adapter.init_state(module, adapter.batch_size, x.dtype)
         fresh_bytes = state.num_bytes
-        stream(adapter, module, 2 * x[:, : adapter.period + 1], [adapter.period, 1], state)
+        earlier = adapter.changed_input(x)[:, : adapter.period + 1]
+        stream(adapter, module, earlier, [adapter.period, 1], state)
         state.reset()
         assert state.num_bytes == fresh_bytes
         assert torch.equal(stream(adapter, module, x, chunks, state), expected)
 
     def test_4_a_closed_stream_refuses_input(self, adapter: StreamingAdapter) -> None:
         module = adapter.build()
-        x = random_input(adapter, 1, adapter.num_inputs, torch.float32)
+        x = adapter.random_input(1, adapter.num_inputs, torch.float32)
         state = adapter.init_state(module, 1, x.dtype)
         stream(adapter, module, x, [adapter.num_inputs], state)
+        closed = state.to_tensors()
         for rest in (x, x[:, :0]):
-            with pytest.raises(StreamFinishedError, match="reset"):
-                adapter.step(module, rest, state, False)
+            for is_final in (False, True):
+                with pytest.raises(StreamFinishedError, match="reset"):
+                    adapter.step(module, rest, state, is_final)
+        after = state.to_tensors()
+        assert after.keys() == closed.keys()
+        assert all(torch.equal(after[name], tensor) for name, tensor in closed.items())
 
     def test_4_two_interleaved_sessions_do_not_meet(self, adapter: StreamingAdapter) -> None:
         module = adapter.build()
-        inputs = random_input(adapter, 2, adapter.num_inputs, torch.float32)
+        inputs = adapter.random_input(2, adapter.num_inputs, torch.float32)
         chunks = even_chunks(adapter.num_inputs, 3)
         states = [adapter.init_state(module, 1, inputs.dtype) for _ in range(2)]
         outputs: list[list[Tensor]] = [[], []]
@@ -268,22 +315,22 @@ class StreamingContract:
 
     def test_4_a_clone_replays(self, adapter: StreamingAdapter) -> None:
         module = adapter.build()
-        x = random_input(adapter, 1, adapter.num_inputs, torch.float32)
+        x = adapter.random_input(1, adapter.num_inputs, torch.float32)
         middle = adapter.num_inputs // 2 + 1
         state = adapter.init_state(module, 1, x.dtype)
         stream(adapter, module, x[:, :middle], [middle], state, close=False)
         snapshot = state.clone()
         rest = x[:, middle:]
         expected = stream(adapter, module, rest, even_chunks(rest.size(1), 2), state)
-        stream(adapter, module, -rest, [rest.size(1)], snapshot.clone())
-        moved = snapshot.to(device="cpu", dtype=x.dtype)
+        stream(adapter, module, adapter.changed_input(rest), [rest.size(1)], snapshot.clone())
+        moved = snapshot.to(device="cpu", dtype=torch.float32)
         for replayed in (snapshot, moved):
             actual = stream(adapter, module, rest, even_chunks(rest.size(1), 2), replayed)
             assert torch.equal(actual, expected)
 
     def test_5_the_state_is_bounded(self, adapter: StreamingAdapter) -> None:
         module = adapter.build()
-        x = random_input(adapter, 1, 24 * adapter.period, torch.float32)
+        x = adapter.random_input(1, 24 * adapter.period, torch.float32)
         state = adapter.init_state(module, 1, x.dtype)
         num_bytes = [state.num_bytes]
         with torch.no_grad():
@@ -308,17 +355,21 @@ class StreamingContract:
         module = adapter.build()
         work = []
         for num_periods in (16, 32, 48):
-            x = random_input(adapter, 1, num_periods * adapter.period, torch.float32)
+            x = adapter.random_input(1, num_periods * adapter.period, torch.float32)
             state = adapter.init_state(module, 1, x.dtype)
-            with torch.no_grad(), work_meter(adapter, module) as meter:
+            with torch.no_grad(), adapter.work_meter(module) as meter:
                 adapter.step(module, x, state, False)
             work.append(meter.num_elements)
         assert work[2] - work[1] == work[1] - work[0] > 0
 
+
+class StreamingContract(StreamTests):
+    """The seven tests of a module that works on batches; a subclass is parametrised by ``adapter``."""
+
     def test_7_a_padded_row_equals_the_single_row(self, adapter: StreamingAdapter) -> None:
         module = adapter.build().double()
         lengths = [adapter.num_inputs, adapter.num_inputs - 1, adapter.period + 1, adapter.period, 1]
-        x = random_input(adapter, len(lengths), adapter.num_inputs + 3, torch.float64)
+        x = adapter.random_input(len(lengths), adapter.num_inputs + 3, torch.float64)
         for row, length in enumerate(lengths):
             x[row, length:] = adapter.padding
         with torch.no_grad():
@@ -332,9 +383,17 @@ class StreamingContract:
 
     def test_7_a_streamed_row_equals_the_single_row(self, adapter: StreamingAdapter) -> None:
         module = adapter.build().double()
-        x = random_input(adapter, 3, adapter.num_inputs, torch.float64)
+        x = adapter.random_input(3, adapter.num_inputs, torch.float64)
         chunks = even_chunks(adapter.num_inputs, adapter.period - 1 or 1)
         together = stream(adapter, module, x, chunks)
         for row in range(3):
             alone = stream(adapter, module, x[row : row + 1], chunks)[0]
             torch.testing.assert_close(together[row], alone, atol=1e-9, rtol=0)
+
+
+class SingleStreamContract(StreamTests):
+    """The seven tests of a module whose state is for one stream; the subclass brings the seventh."""
+
+    def test_7_in_place_of_rows(self, adapter: StreamingAdapter) -> None:
+        """Show what the module does with what would be a batch."""
+        raise NotImplementedError(f"{type(self).__name__} has no test of what stands in place of rows")

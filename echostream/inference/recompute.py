@@ -211,22 +211,17 @@ class RecomputingPipeline:
             return mono_to_numpy(waveform[waveform.numel() - num_samples :])
         state.durations_frames = state.durations_frames + new_durations
         frames = code[0].repeat_interleave(torch.tensor(state.durations_frames, device=code.device))
-        num_whole = frames.numel() // VOCODER_BLOCK_FRAMES * VOCODER_BLOCK_FRAMES
-        pieces = [self._end_of_synthesis(frames[:num_whole], state, options.hold_back_frames)]
-        if is_final:
-            pieces.append(self._end_of_synthesis(frames, state, 0))
-        return mono_to_numpy(torch.cat(pieces))
-
-    def _end_of_synthesis(self, frames: Tensor, state: RecomputedState, hold_back_frames: int) -> Tensor:
-        """Samples that were not written yet of a synthesis of the units of frames `[F]`."""
-        assert self.vocoder is not None
+        hold_back_frames = 0 if is_final else options.hold_back_frames
+        if not is_final:
+            frames = frames[: frames.numel() // VOCODER_BLOCK_FRAMES * VOCODER_BLOCK_FRAMES]
         begin = state.num_written_samples
-        stop = (frames.numel() - hold_back_frames) * self.vocoder.code_hop_samples
-        if stop <= begin:
-            return torch.zeros(0)
+        stop = max(begin, (frames.numel() - hold_back_frames) * vocoder.code_hop_samples)
         state.num_written_samples = stop
+        if stop == begin:
+            return mono_to_numpy(torch.zeros(0))
         code = frames.unsqueeze(0)
-        return self.vocoder.forward_from_durations(code, torch.ones_like(code))[begin:stop]
+        waveform = vocoder.forward_from_durations(code, torch.ones_like(code))
+        return mono_to_numpy(waveform[begin:stop])
 
     def end_segment(self, state: RecomputedState, options: SessionOptions) -> None:
         """Nothing is held back here."""

@@ -195,12 +195,8 @@ class CodeGenerator(nn.Module):
         state.begin_step(is_final=is_final)
         state.recent_units = units[:, -PREDICTOR_REACH_UNITS:].clone()
         state.arrive(torch.repeat_interleave(code, durations_frames.view(-1), dim=1))
-        state.take_blocks(block_frames)
-        pieces = [self._write(state, hold_back_frames)]
-        if is_final:
-            state.take_blocks(1)
-            pieces.append(self._write(state, 0))
-        return torch.cat(pieces, dim=2), durations_frames
+        state.take_blocks(1 if is_final else block_frames)
+        return self._write(state, 0 if is_final else hold_back_frames), durations_frames
 
     def _write(self, state: VocoderState, hold_back_frames: int) -> Tensor:
         """Samples [1, 1, S] from the last written frame up to so many before the last known one."""

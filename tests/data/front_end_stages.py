@@ -2,15 +2,19 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from contextlib import ExitStack
+from fractions import Fraction
+from typing import Any, Self
+from unittest.mock import patch
 
+import kaldi_native_fbank
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
 
 from echostream.data.audio import Resampler, Samples
-from echostream.data.fbank import Fbank, FrontEnd, GlobalCMVN, num_fbank_frames
+from echostream.data.fbank import NUM_MEL_BINS, Fbank, FrontEnd, GlobalCMVN, num_fbank_frames
 from echostream.streaming import StreamState
 
 Array = npt.NDArray[Any]
@@ -40,8 +44,8 @@ class Stage:
         """Outputs that an open stream has given after so many samples."""
         raise NotImplementedError
 
-    def readers(self, sample: int, num_samples: int) -> range:
-        """Outputs that read a sample."""
+    def visible_samples(self, output: int, num_samples: int) -> range:
+        """Samples that an output reads."""
         raise NotImplementedError
 
 
@@ -66,10 +70,15 @@ class ResamplerStage(Stage):
     def num_ready(self, num_samples: int) -> int:
         return max(0, self.output_length(num_samples - self.half_width))
 
-    def readers(self, sample: int, num_samples: int) -> range:
-        first = max(0, math.floor((sample - self.half_width) * 16000 / self.rate))
-        last = math.ceil((sample + self.half_width) * 16000 / self.rate)
-        return range(first, min(last + 1, self.output_length(num_samples)))
+    def visible_samples(self, output: int, num_samples: int) -> range:
+        center = output * self.rate // 16000
+        first = center if self.half_width == 0 else center - self.half_width + 1
+        last = min(center + self.half_width, num_samples - 1)
+        distance = last - Fraction(output * self.rate, 16000)
+        zero_crossings = distance * Fraction(16000, max(16000, self.rate)) * Fraction(95, 100)
+        if self.half_width > 0 and zero_crossings and zero_crossings.denominator == 1:
+            last -= 1  # at the signal's end: this tap is a zero of the filter
+        return range(max(0, first), last + 1)
 
 
 class FbankStage(Stage):
@@ -90,9 +99,8 @@ class FbankStage(Stage):
 
     num_ready = output_length
 
-    def readers(self, sample: int, num_samples: int) -> range:
-        first = max(0, -(-(sample - 399) // 160))
-        return range(first, min(sample // 160 + 1, num_fbank_frames(num_samples)))
+    def visible_samples(self, output: int, num_samples: int) -> range:
+        return range(160 * output, 160 * output + 400)
 
 
 class FrontEndStage(Stage):
@@ -121,11 +129,12 @@ class FrontEndStage(Stage):
     def num_ready(self, num_samples: int) -> int:
         return num_fbank_frames(self.resampler.num_ready(num_samples))
 
-    def readers(self, sample: int, num_samples: int) -> range:
-        resampled = self.resampler.readers(sample, num_samples)
-        length = self.resampler.output_length(num_samples)
-        first = self.fbank.readers(resampled.start, length).start
-        return range(first, self.fbank.readers(resampled.stop - 1, length).stop)
+    def visible_samples(self, output: int, num_samples: int) -> range:
+        window = self.fbank.visible_samples(output, self.resampler.output_length(num_samples))
+        first, last = (
+            self.resampler.visible_samples(sample, num_samples) for sample in (window[0], window[-1])
+        )
+        return range(first.start, last.stop)
 
 
 STAGES: list[Stage] = [
@@ -139,6 +148,57 @@ STAGES: list[Stage] = [
     FrontEndStage(16000, knows_rate=True),
 ]
 every_stage = pytest.mark.parametrize("stage", STAGES, ids=str)
+
+
+class FrontEndMeter:
+    """Counts what numpy and the filter bank do, which torch does not see: the values that each step makes."""
+
+    def __init__(self) -> None:
+        self.num_copied_samples = self.num_convolved_samples = self.num_resampled_samples = 0
+        self.num_windowed_samples = self.num_frames = 0
+
+    @property
+    def num_elements(self) -> int:
+        num_samples = self.num_copied_samples + self.num_convolved_samples + self.num_resampled_samples
+        return num_samples + self.num_windowed_samples + NUM_MEL_BINS * self.num_frames
+
+    def __enter__(self) -> Self:
+        meter, concatenate = self, np.concatenate
+        convolve, advance = Resampler._convolve, Resampler.advance
+
+        def counting_concatenate(arrays: Sequence[Array]) -> Array:
+            result: Array = concatenate(arrays)
+            meter.num_copied_samples += result.size
+            return result
+
+        def counting_convolve(resampler: Resampler, window: Array, state: Any, count: int) -> Samples:
+            meter.num_convolved_samples += count
+            return convolve(resampler, window, state, count)
+
+        def counting_advance(resampler: Resampler, mono: Samples, state: Any, *, is_final: bool) -> Samples:
+            result = advance(resampler, mono, state, is_final=is_final)
+            meter.num_resampled_samples += result.size
+            return result
+
+        class CountingFbank(kaldi_native_fbank.OnlineFbank):
+            def accept_waveform(self, rate: float, samples: Array) -> None:
+                meter.num_windowed_samples += samples.size
+                super().accept_waveform(rate, samples)
+
+            def get_frame(self, index: int) -> Array:
+                meter.num_frames += 1
+                frame: Array = super().get_frame(index)
+                return frame
+
+        self.patches = ExitStack()
+        self.patches.enter_context(patch.object(np, "concatenate", counting_concatenate))
+        self.patches.enter_context(patch.object(Resampler, "_convolve", counting_convolve))
+        self.patches.enter_context(patch.object(Resampler, "advance", counting_advance))
+        self.patches.enter_context(patch.object(kaldi_native_fbank, "OnlineFbank", CountingFbank))
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.patches.close()
 
 
 def noise(num_samples: int, *channels: int, seed: int = 0) -> Samples:
