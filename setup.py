@@ -28,7 +28,7 @@ INSTALL_REQUIRES = [
 EXTRAS_REQUIRE = {
     # A light English recogniser for ASR-BLEU: echostream/evaluation/recogniser.py; the curves of the report.
     "evaluation": ["pocketsphinx>=5", "matplotlib>=3.8"],
-    # Clustering of units, preparation of CVSS-C. (espeak-ng and flite, for the mini corpus, are system packages.)
+    # Clustering of units, preparation of CVSS-C. espeak-ng and flite of the mini corpus are system packages.
     "corpus": ["scikit-learn>=1.4", "joblib>=1.5", "tqdm>=4.64"],
     # TensorBoard logs of fairseq-train (TENSORBOARD=… of the training scripts).
     "training": ["tensorboard>=2.15"],
