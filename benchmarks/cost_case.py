@@ -217,11 +217,13 @@ def interpolate(known: Mapping[int, StepCost], indices: Sequence[int]) -> dict[i
 def summary(case: Case, costs: Sequence[StepCost]) -> dict[str, Any]:
     """Sums of all steps of a case, and percentiles of those that write, in the first and the last minute."""
     total_s = sum(cost.total for cost in costs)
-    minute = max(1, MINUTE_MS // case.chunk_ms)
     steps = [cost.total for cost in costs[:-1]]
-    writing = [step for index, step in enumerate(steps) if case.num_new_subwords(index)]
-    minute = len([index for index in range(minute) if case.num_new_subwords(index)])
-    first, last = percentiles(writing[:minute]), percentiles(writing[-minute:])
+    minute = min(len(steps), max(1, MINUTE_MS // case.chunk_ms))
+    # Which steps write depends on where text segments began; a step that only reads decodes no text.
+    first, last = (
+        percentiles([cost.total for cost in part if cost.stages["text"] > 0])
+        for part in (costs[:minute], costs[len(steps) - minute : len(steps)])
+    )
     return {
         "num_steps": len(costs),
         "total_s": total_s,

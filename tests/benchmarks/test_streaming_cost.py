@@ -131,15 +131,19 @@ def test_costs_between_samples_are_interpolated() -> None:
 def test_step_times_are_those_of_the_steps_that_write() -> None:
     case = Case("echostream", 120, 160)
     stages = dict.fromkeys((*STAGES, REST), 0.0)
-    costs = [
-        StepCost(float(10 * (1 + index // 375) if case.num_new_subwords(index) else 1), 0.5, stages)
-        for index in range(case.num_chunks)
-    ]
+    writing = {**stages, "text": 0.1}
+    costs = []
+    for index in range(case.num_chunks):
+        # A text segment of an odd number of chunks: from here on the other chunks write.
+        writes = (index + (index >= 301)) % 2 == 1
+        seconds = float(10 * (1 + index // 375)) if writes else 1.0
+        costs.append(StepCost(seconds, 0.5, writing if writes else stages))
+    num_writing = [sum(cost.total == seconds for cost in costs) for seconds in (10, 20)]
     result = summary(case, [*costs, StepCost(4.0, 0.5, stages)])
     assert result["first_minute"] == {"p50_s": 10.0, "p95_s": 10.0, "p99_s": 10.0}
     assert result["p50_ratio"] == 2.0
     assert result["last_step_s"] == 4.0
-    assert result["total_s"] == 375 + 187 * 10 + 188 * 20 + 4
+    assert result["total_s"] == 750 - sum(num_writing) + 10 * num_writing[0] + 20 * num_writing[1] + 4
 
 
 def test_recomputed_streams_are_sampled_when_long_and_left_out_when_longer() -> None:
