@@ -19,20 +19,6 @@ class StreamingModule(Protocol):
     def streaming_forward(self, x: Tensor, state: Any, *, is_final: bool = False) -> Tensor: ...
 
 
-class StreamingEncoder(Protocol):
-    """An encoder with a state: any number of feature frames in, the encoder frames that are final out."""
-
-    def __call__(
-        self, src_tokens: Tensor, src_lengths: Tensor, *, chunk_size: int | None = None
-    ) -> EncoderOut: ...
-
-    def init_state(self, batch_size: int, *, device: torch.device, dtype: torch.dtype) -> Any: ...
-
-    def streaming_forward(
-        self, src_tokens: Tensor, state: Any = None, *, is_final: bool = False, chunk_size: int | None = None
-    ) -> Tensor: ...
-
-
 @runtime_checkable
 class RevisingEncoder(Protocol):
     """An encoder whose newest chunk may change until it is complete; its history is not bounded."""
