@@ -99,6 +99,8 @@ ENCODER_SETTINGS: Mapping[str, Callable[[str, Any], Any]] = {
     "memory_size": not_negative,
     "memory_mode": one_of(*MEMORY_MODES),
     "tanh_on_mem": boolean,
+    "relative_position_bias": boolean,
+    "emformer_conv_kernel_size": not_negative,
     "conv_version": one_of(*CONV_VERSIONS),
     "conv_channels": positive,
     "conv_out_channels": positive,
@@ -119,6 +121,8 @@ ENCODER_DEFAULTS: Mapping[str, Any] = {
     "memory_size": 8,
     "memory_mode": "attention",
     "tanh_on_mem": False,
+    "relative_position_bias": False,
+    "emformer_conv_kernel_size": 0,
     "conv_version": "conv2d",
     "conv_channels": 1024,
     "conv_out_channels": 256,
@@ -151,7 +155,14 @@ rest.
 ECHOSTREAM_MINI_DEFAULTS: Mapping[str, Any] = {
     **ECHOSTREAM_DEFAULTS,
     **MINI_SIZES,
+    # A Conformer layer has two of these: so both presets are of one size.
+    "encoder_ffn_embed_dim": 1152,
     "conv_version": "s2t_transformer",
+    "segment_length": 8,
+    "segment_lengths": "4,8,16,32,64",
+    "memory_mode": "mean",
+    "relative_position_bias": True,
+    "emformer_conv_kernel_size": 15,
 }
 """The ``echostream_mini`` preset, for two processor cores and a small corpus."""
 
@@ -173,6 +184,17 @@ def add_echostream_arguments(parser: Any) -> None:
     add("--memory-size", type=int, metavar="N", help="memory vectors kept, one for each past segment")
     add("--memory-mode", choices=MEMORY_MODES, help="where a segment's memory vector comes from")
     add("--tanh-on-mem", action=argparse.BooleanOptionalAction, help="tanh instead of clamping the memory")
+    add(
+        "--relative-position-bias",
+        action=argparse.BooleanOptionalAction,
+        help="learned bias of the Emformer's attention by the distance between key and query",
+    )
+    add(
+        "--emformer-conv-kernel-size",
+        type=int,
+        metavar="N",
+        help="taps, in encoder frames, of a causal depthwise convolution in each Emformer layer; 0: none",
+    )
     add(
         "--input-projection",
         action=argparse.BooleanOptionalAction,

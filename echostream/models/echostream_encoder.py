@@ -47,9 +47,9 @@ class EchoStreamSpeechEncoder(FairseqEncoder):
             ``no_scale_embedding``; the Emformer's ``segment_length``, ``left_context_length``,
             ``right_context_length`` (encoder frames), ``memory_size`` (vectors). Optional:
             ``segment_lengths`` (trained lengths, "4,8,16" or a sequence; default ``segment_length`` alone),
-            ``memory_mode``, ``tanh_on_mem``, ``input_projection`` (a linear layer behind the subsampler,
-            which a warm start from StreamSpeech fills), ``max_source_positions``,
-            ``encoder_freezing_updates``.
+            ``memory_mode``, ``tanh_on_mem``, ``relative_position_bias``, ``emformer_conv_kernel_size``
+            (encoder frames, 0 is without), ``input_projection`` (a linear layer behind the subsampler, which
+            a warm start from StreamSpeech fills), ``max_source_positions``, ``encoder_freezing_updates``.
     Raises:
         ValueError: for an unknown ``conv_version``, or any size or option that a part refuses.
     """
@@ -75,6 +75,8 @@ class EchoStreamSpeechEncoder(FairseqEncoder):
             activation=args.activation_fn,
             memory_mode=getattr(args, "memory_mode", "attention"),
             tanh_on_mem=getattr(args, "tanh_on_mem", False),
+            relative_position_bias=getattr(args, "relative_position_bias", False),
+            conv_kernel_size=getattr(args, "emformer_conv_kernel_size", 0),
         )
         self.segment_lengths = parse_segment_lengths(
             getattr(args, "segment_lengths", None), default=args.segment_length

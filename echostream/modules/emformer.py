@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from echostream.modules.emformer_blocks import SegmentBlocks
 from echostream.modules.emformer_layer import EmformerEncoderLayer, EmformerLayerState, MemoryMode
+from echostream.modules.emformer_positions import relative_position_rows
 from echostream.streaming import SegmentBuffer, StreamState
 
 __all__ = ["EmformerEncoder", "EmformerState"]
@@ -35,8 +36,8 @@ class EmformerEncoder(nn.Module):
 
     A frame sees its own segment, R frames after the segment, L frames before it, and M memory vectors of the
     segments before it. At the end of an utterance the last segment and its right context are as short as the
-    frames that are left. There is no positional encoding: order is known from what is segment, left context
-    and memory.
+    frames that are left. Unless ``relative_position_bias`` or a convolution says more, order is known only
+    from what is segment, left context and memory.
 
     Dimensions: B batch; T frames (40 ms in EchoStream); D ``embed_dim``; S, L, R frames; M memory vectors.
 
@@ -57,6 +58,9 @@ class EmformerEncoder(nn.Module):
         memory_clamp: largest absolute value of a memory element.
         weight_init_scale_strategy: gain of the query, key and value initialisation: "depthwise"
             (1 / sqrt(depth)), "constant" (1 / sqrt(2)), or None (the default of ``nn.Linear``).
+        relative_position_bias: bias the attention of each head by the distance between key and query; see
+            :class:`~echostream.modules.emformer_positions.RelativePositionBias`.
+        conv_kernel_size: taps, in frames, of a causal depthwise convolution in each layer; 0 is without one.
     Raises:
         ValueError: for a size out of range or an unknown option.
 
@@ -83,6 +87,8 @@ class EmformerEncoder(nn.Module):
         tanh_on_mem: bool = False,
         memory_clamp: float = 10.0,
         weight_init_scale_strategy: str | None = "depthwise",
+        relative_position_bias: bool = False,
+        conv_kernel_size: int = 0,
     ) -> None:
         super().__init__()
         _check_at_least(1, num_layers=num_layers, segment_length=segment_length)
@@ -91,12 +97,14 @@ class EmformerEncoder(nn.Module):
             left_context_length=left_context_length,
             right_context_length=right_context_length,
             memory_size=memory_size,
+            conv_kernel_size=conv_kernel_size,
         )
         self.embed_dim = embed_dim
         self.segment_length = segment_length
         self.left_context_length = left_context_length
         self.right_context_length = right_context_length
         self.memory_size = memory_size
+        self.relative_position_bias = relative_position_bias
         self.emformer_layers = nn.ModuleList(
             EmformerEncoderLayer(
                 embed_dim,
@@ -110,6 +118,8 @@ class EmformerEncoder(nn.Module):
                 tanh_on_mem=tanh_on_mem,
                 memory_clamp=memory_clamp,
                 weight_init_gain=_weight_init_gain(weight_init_scale_strategy, index),
+                relative_position_bias=relative_position_bias,
+                conv_kernel_size=conv_kernel_size,
             )
             for index in range(num_layers)
         )
@@ -188,22 +198,16 @@ class EmformerEncoder(nn.Module):
         if x.size(1) == 0:
             yield from [x] * len(self.emformer_layers)
             return
-        blocks = SegmentBlocks(
-            num_frames=x.size(1),
-            segment_length=length,
-            left_context_length=self.left_context_length,
-            right_context_length=self.right_context_length,
-            memory_size=self.memory_size,
-            has_summary=self.has_summary,
-        )
+        blocks = self._blocks(x.size(1), length, self.right_context_length)
         lengths = lengths.to(x.device)
         padding = (torch.arange(x.size(1), device=x.device) >= lengths.unsqueeze(1)).unsqueeze(2)
         mask = blocks.attention_mask(lengths)
         # What padding holds, even NaN, must not reach any sum.
         frames = blocks.split(x.masked_fill(padding, 0.0))
         memory = frames[:, :, self.right_context_length :].mean(dim=2) if self.has_summary else None
+        mask, rows = self._with_positions(mask, blocks, x.dtype)
         for layer in self.layers:
-            frames, memory = layer(frames, memory, blocks, mask)
+            frames, memory = layer(frames, memory, blocks, mask, rows)
             yield blocks.join(frames).masked_fill(padding, 0.0)
 
     def _encode_segment(
@@ -214,9 +218,31 @@ class EmformerEncoder(nn.Module):
         memory: Tensor | None = segment.mean(dim=1, keepdim=True) if self.has_summary else None
         # Every layer has the same history, so that one mask serves all.
         mask = states[0].segment_mask(frames.size(2), has_summary=self.has_summary)
+        length = segment.size(1)
+        mask, rows = self._with_positions(mask, self._blocks(length, length, num_right), segment.dtype)
         for layer, state in zip(self.layers, states, strict=True):
-            frames, memory = layer.step(frames, memory, state, mask, right_context_length=num_right)
+            frames, memory = layer.step(frames, memory, state, mask, rows, right_context_length=num_right)
         return frames[:, 0, num_right:]
+
+    def _blocks(self, num_frames: int, segment_length: int, right_context_length: int) -> SegmentBlocks:
+        return SegmentBlocks(
+            num_frames=num_frames,
+            segment_length=segment_length,
+            left_context_length=self.left_context_length,
+            right_context_length=right_context_length,
+            memory_size=self.memory_size,
+            has_summary=self.has_summary,
+        )
+
+    def _with_positions(
+        self, mask: Tensor, blocks: SegmentBlocks, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the mask in the form that the layers need, and the positions if they have a bias."""
+        if not self.relative_position_bias:
+            return mask, None
+        # What is added to the scores, made once: each layer adds its own bias to it.
+        added = torch.zeros(mask.shape, device=mask.device, dtype=dtype).masked_fill(~mask, float("-inf"))
+        return added, relative_position_rows(blocks, mask.device)
 
     def resolve_segment_length(self, segment_length: int | None) -> int:
         """Return the segment length of a call, in frames; None is the configured one.

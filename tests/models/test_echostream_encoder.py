@@ -69,6 +69,7 @@ ADAPTERS = [
     EncoderAdapter(conv_version="s2t_transformer", right_context_length=0),
     EncoderAdapter(conv_version="convtransformer", memory_size=0, segment_length=1),
     EncoderAdapter(memory_mode="mean", segment_length=2, right_context_length=3),
+    EncoderAdapter(relative_position_bias=True, emformer_conv_kernel_size=3),
 ]
 
 

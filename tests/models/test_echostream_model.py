@@ -81,6 +81,22 @@ def test_command_line_lists(tmp_path: Path) -> None:
     assert args.tanh_on_mem is False
 
 
+def test_options_of_the_layers(tmp_path: Path) -> None:
+    yaml = "echostream:\n  relative_position_bias: true\n  emformer_conv_kernel_size: 15\n"
+    args = parse("echostream_mini", folder=tmp_path, yaml=yaml)
+    assert (args.relative_position_bias, args.emformer_conv_kernel_size) == (True, 15)
+    flags = ("--no-relative-position-bias", "--emformer-conv-kernel-size", "7")
+    args = parse("echostream_mini", *flags, folder=tmp_path, yaml=yaml)
+    assert (args.relative_position_bias, args.emformer_conv_kernel_size) == (False, 7)
+    plain = parse("echostream_mini", folder=tmp_path, yaml="global_cmvn: {}\n")
+    assert (plain.relative_position_bias, plain.emformer_conv_kernel_size) == (False, 0)
+    model = tiny_echostream(relative_position_bias=True, emformer_conv_kernel_size=15)
+    for layer in model.encoder.emformer.layers:
+        assert layer.attention.position_bias is not None
+        assert layer.convolution is not None
+        assert layer.convolution.depthwise.weight.shape == (16, 1, 15)
+
+
 def test_a_checkpoint_needs_no_yaml(tmp_path: Path) -> None:
     args = parse("echostream", folder=tmp_path, yaml="echostream:\n  memory_size: 3\n")
     (tmp_path / "config.yaml").unlink()
@@ -112,6 +128,8 @@ def test_unknown_setting_is_named_with_those_allowed(tmp_path: Path) -> None:
         ("echostream:\n  segment_lengths: [4, -8]\n", "got -8"),
         ("echostream:\n  conv_version: conv3d\n", "conv_version must be one of"),
         ("echostream:\n  tanh_on_mem: 1\n", "tanh_on_mem must be true or false"),
+        ("echostream:\n  relative_position_bias: 64\n", "relative_position_bias must be true or false"),
+        ("echostream:\n  emformer_conv_kernel_size: -1\n", "emformer_conv_kernel_size must be zero or"),
         ("echostream:\n  encoder_attention_heads: 7\n", "must divide encoder_embed_dim"),
         ("echostream:\n  segment_length: 64\n", "segment_length 64 is longer than all of segment_lengths"),
         ("echostream: 4\n", "must hold settings"),

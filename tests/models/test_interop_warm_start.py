@@ -112,6 +112,28 @@ def test_layers_that_are_put_in_change_nothing(checkpoint: str) -> None:
         torch.testing.assert_close(output, outputs[0], rtol=1e-5, atol=1e-5)
 
 
+def test_options_of_the_layers_begin_without_effect(
+    checkpoint: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    x = torch.randn(2, 9, 16, generator=torch.Generator().manual_seed(3))
+    lengths = torch.tensor([9, 6])
+    plain = tiny_echostream(load_pretrained_streamspeech_from=checkpoint, encoder_layers=4)
+    with caplog.at_level(logging.INFO):
+        model = tiny_echostream(
+            load_pretrained_streamspeech_from=checkpoint,
+            encoder_layers=4,
+            relative_position_bias=True,
+            emformer_conv_kernel_size=5,
+        )
+    shared = {name for name in plain.state_dict() if name.startswith("encoder.emformer.")}
+    weights = model.state_dict()
+    for name in shared:  # what no checkpoint fills is random in both
+        weights[name].copy_(plain.state_dict()[name])
+    torch.testing.assert_close(model.encoder.emformer(x, lengths)[0], plain.encoder.emformer(x, lengths)[0])
+    assert "convolution.pointwise_out.weight <- 0, in layers 0-3" in caplog.text
+    assert "convolution.depthwise" in caplog.text.split("stays random", 1)[1]
+
+
 def test_kernels_that_look_back_give_the_features_of_an_earlier_signal() -> None:
     centred = ChunkConv1dSubsampler(80, 16, 8, [5, 5]).double()
     causal = CausalConv1dSubsampler(80, 16, 8, (5, 5)).double()

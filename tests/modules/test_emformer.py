@@ -10,46 +10,9 @@ from torch import Tensor
 
 from echostream.modules.emformer import EmformerEncoder
 from echostream.modules.emformer_blocks import SegmentBlocks
+from tests.modules.emformer_adapter import DIM, EmformerAdapter, make_encoder
 from tests.modules.emformer_reference import reference_forward, segment_bounds
-from tests.streaming_contract import StreamingAdapter, StreamingContract, WorkMeter
-
-DIM = 8
-
-
-def make_encoder(
-    segment: int, left: int, right: int = 0, memory: int = 0, layers: int = 2, **options: Any
-) -> EmformerEncoder:
-    torch.manual_seed(2)
-    encoder = EmformerEncoder(DIM, 2, 12, layers, segment, left, right, memory, **options)
-    return encoder.eval()
-
-
-class EmformerAdapter(StreamingAdapter):
-    input_dim = DIM
-
-    def __init__(self, segment: int, left: int, right: int, memory: int, **options: Any) -> None:
-        self.contexts = (segment, left, right, memory)
-        self.options = options
-        self.name = "-".join(map(str, [*self.contexts, *options.values()]))
-        self.period = segment
-        self.num_inputs = max(left + segment, (memory + 1) * segment) + right + segment + 1
-
-    def build(self) -> EmformerEncoder:
-        return make_encoder(*self.contexts, **self.options)
-
-    def output_length(self, num_inputs: int) -> int:
-        return num_inputs
-
-    def num_ready(self, num_inputs: int) -> int:
-        segment, _, right, _ = self.contexts
-        return max(0, num_inputs - right) // segment * segment
-
-    def visible_inputs(self, output_index: int, num_inputs: int) -> range:
-        segment, left, right, memory = self.contexts
-        start = output_index // segment * segment
-        reach = 2 * (left + (memory + 1) * segment)
-        return range(max(0, start - reach), min(start + segment + right, num_inputs))
-
+from tests.streaming_contract import StreamingContract, WorkMeter
 
 ADAPTERS = [
     EmformerAdapter(4, 6, 0, 0),

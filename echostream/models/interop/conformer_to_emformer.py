@@ -16,6 +16,8 @@ these agree:
 | `linear`, with `--input-projection` | `linear` | as it is |
 
 Without a counterpart: `ffn1`, the convolution module and the position scores (`linear_pos`, `pos_bias_v`).
+What an Emformer layer may have more begins without effect: its convolution's output projection is zero, as
+its position bias is in every new model.
 
 The subsampler's kernels are centred in a Conformer and look back only in an Emformer. The same kernels then
 give the same features of the signal as it was some frames earlier (:func:`subsampler_delay_frames`).
@@ -126,6 +128,7 @@ def layer_transfers(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) 
             transfers += _copied_layer(source, f"{SOURCE_LAYERS}{origin}.", into)
         else:
             transfers += _identity_layer(target, into)
+        transfers += _zeros(target, f"{into}convolution.pointwise_out")
         if index + 1 < len(plan) and plan[index + 1] is None:
             transfers += _plain_norm(target, f"{into}layer_norm_output.")
         else:
@@ -146,7 +149,12 @@ def _plain_norm(target: Mapping[str, Tensor], norm: str) -> list[Transfer]:
 
 def _identity_layer(target: Mapping[str, Tensor], into: str) -> list[Transfer]:
     """Return zeros for the two projections through which a layer adds to its input."""
-    names = [f"{into}{part}.{kind}" for part in ("attention.out_proj", "pos_ff.4") for kind in KINDS]
+    return _zeros(target, f"{into}attention.out_proj") + _zeros(target, f"{into}pos_ff.4")
+
+
+def _zeros(target: Mapping[str, Tensor], part: str) -> list[Transfer]:
+    """Return zeros for a projection, none where the model has no such part."""
+    names = [f"{part}.{kind}" for kind in KINDS if f"{part}.{kind}" in target]
     return [Transfer(name, (), torch.zeros_like(target[name]), "0") for name in names]
 
 
