@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar, overload
 
 T = TypeVar("T")
+# With this many rounds through the longest part, items of parts of any length are drawn nearly equally often.
+EVEN_ROUNDS = 8
 
 
 class _Lazy(Sequence[T], Generic[T]):
@@ -27,23 +28,22 @@ class _Lazy(Sequence[T], Generic[T]):
         return self._item(index % len(self))
 
 
-class OneOf(_Lazy[T]):
-    """The items of several sequences, one after the other."""
+class Evenly(_Lazy[T]):
+    """Items of several sequences such that each sequence has an equal share, however long it is.
+
+    Items of shorter sequences come several times; none is left out.
+    """
 
     def __init__(self, parts: Sequence[Sequence[T]]) -> None:
         self.parts = [part for part in parts if len(part)]
-        self.ends: list[int] = []
-        total = 0
-        for part in self.parts:
-            total += len(part)
-            self.ends.append(total)
+        self.rounds = EVEN_ROUNDS * max(map(len, self.parts), default=0)
 
     def __len__(self) -> int:
-        return self.ends[-1] if self.ends else 0
+        return self.rounds * len(self.parts)
 
     def _item(self, index: int) -> T:
-        part = bisect_right(self.ends, index)
-        return self.parts[part][index - (self.ends[part - 1] if part else 0)]
+        position, part = divmod(index, len(self.parts))
+        return self.parts[part][position % len(self.parts[part])]
 
 
 class AllOf(_Lazy[T]):

@@ -55,3 +55,8 @@ def indefinite_article(following: str) -> str:
 def comparative(adjective: str, listed: str) -> str:
     """The listed comparative (`bigger`), else the one with `more`."""
     return listed or f"more {adjective}"
+
+
+def negated_modal(modal: str, person: int) -> list[str]:
+    """`cannot`, `must not`, `does not want to`."""
+    return {"can": ["cannot"], "must": ["must not"]}.get(modal, [DO[person], "not", modal])

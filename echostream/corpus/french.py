@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 
 VOWELS = frozenset("aeiouyœæ")
-ELIDING = frozenset({"je", "ne", "de", "que", "le", "la", "me", "te", "se"})
+ELIDING = frozenset({"je", "ne", "de", "que", "le", "la", "me", "te", "se", "lorsque", "puisque"})
+REFLEXIVES = ("me", "te", "se", "nous", "vous", "se")
 AVOIR = ("ai", "as", "a", "avons", "avez", "ont")
 ETRE = ("suis", "es", "est", "sommes", "êtes", "sont")
+ETRE_IMPERFECT = ("étais", "étais", "était", "étions", "étiez", "étaient")
+AVOIR_IMPERFECT = ("avais", "avais", "avait", "avions", "aviez", "avaient")
 ALLER = ("vais", "vas", "va", "allons", "allez", "vont")
 VENIR = ("viens", "viens", "vient", "venons", "venez", "viennent")
 REGULAR_ENDINGS = ("e", "es", "e", "ons", "ez", "ent")
+IMPERFECT_ENDINGS = ("ais", "ais", "ait", "ions", "iez", "aient")
 POSSESSIVES = {
     "my": ("mon", "ma", "mes"),
     "your": ("ton", "ta", "tes"),
@@ -35,6 +40,8 @@ def starts_with_vowel_sound(word: str, no_elision: frozenset[str] = frozenset())
 def join_french(tokens: Sequence[str], no_elision: frozenset[str] = frozenset()) -> str:
     """Join words or phrases into a sentence, writing je, ne, de, le, … as j', n', d', l', … before vowels.
 
+    `si` is shortened before il and ils only.
+
     Args:
         tokens: words or phrases in order; empty strings are left out.
         no_elision: words before which nothing is elided (aspirated h, `onze`, …).
@@ -45,6 +52,8 @@ def join_french(tokens: Sequence[str], no_elision: frozenset[str] = frozenset())
         following = words[index + 1] if index + 1 < len(words) else ""
         if word in ELIDING and starts_with_vowel_sound(following, no_elision):
             pieces.append(word[:-1] + "'")
+        elif word == "si" and following in {"il", "ils"}:
+            pieces.append("s'")
         else:
             pieces.append(word + " ")
     return "".join(pieces).strip()
@@ -104,3 +113,21 @@ def regular_present(infinitive: str) -> tuple[str, ...]:
             f"{infinitive!r} is not a verb in -er: give its six present forms (present=…) in the lexicon"
         )
     return tuple(infinitive[:-2] + ending for ending in REGULAR_ENDINGS)
+
+
+def _nous_stem(present: Sequence[str]) -> str:
+    """The stem of the first person plural, which the imperfect and the present participle share."""
+    return present[3].removesuffix("ons")
+
+
+def imperfect(present: Sequence[str], person: int) -> str:
+    """The imperfect of any verb but être, from its six present forms; nageons gives nageais and nagions."""
+    stem, ending = _nous_stem(present), IMPERFECT_ENDINGS[person]
+    if ending.startswith("i"):
+        stem = stem[:-1] if stem.endswith("ge") else re.sub("ç$", "c", stem)
+    return stem + ending
+
+
+def present_participle(present: Sequence[str]) -> str:
+    """The form in -ant of any verb but être, avoir and savoir, from its six present forms."""
+    return _nous_stem(present) + "ant"

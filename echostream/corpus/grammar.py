@@ -11,16 +11,17 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from echostream.corpus.choices import AllOf
+from echostream.corpus.clause import Template
 from echostream.corpus.english import join_english
 from echostream.corpus.french import join_french
 from echostream.corpus.lexicon import LEXICON_PATH, Lexicon, load_lexicon
 from echostream.corpus.phrases import PhraseBook
 from echostream.corpus.template_table import HELDOUT_TEMPLATES, TRAIN_TEMPLATES
-from echostream.corpus.templates import Template
 
 SPLITS = ("train", "dev", "test", "test_hard")
 HARD_SPLIT = "test_hard"
@@ -78,6 +79,10 @@ class Grammar:
         """The number of choices of all templates together: no fewer than the distinct sentences."""
         return sum(combinations.num_combinations for combinations in self._combinations.values())
 
+    def num_combinations_of(self, template: str) -> int:
+        """The number of choices of one template."""
+        return self._combinations[template].num_combinations
+
     def sentence(self, template: str, index: int) -> Sentence | None:
         """Combination `index` of a template, or None when its choices do not go together."""
         combinations = self._combinations[template]
@@ -92,7 +97,7 @@ class Grammar:
 
     def _indices(self, template: str, rng: random.Random) -> Iterator[int]:
         """Every combination of a template once, in random order."""
-        count = self._combinations[template].num_combinations
+        count = self.num_combinations_of(template)
         if count <= SHUFFLE_LIMIT:
             order = list(range(count))
             rng.shuffle(order)
@@ -111,8 +116,9 @@ class Grammar:
         indices = {template.name: self._indices(template.name, rng) for template in active}
         french: set[str] = set()
         english: set[str] = set()
+        shares = list(accumulate(template.weight for template in active))
         while active:
-            template = rng.choices(active, [template.weight for template in active])[0]
+            template = rng.choices(active, cum_weights=shares)[0]
             for index in indices[template.name]:
                 sentence = self.sentence(template.name, index)
                 if sentence is not None and sentence.fr not in french and sentence.en not in english:
@@ -122,6 +128,7 @@ class Grammar:
                     break
             else:
                 active.remove(template)
+                shares = list(accumulate(template.weight for template in active))
 
 
 def _draw(grammar: Grammar, rng: random.Random, sizes: Mapping[str, int]) -> dict[str, list[Sentence]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,10 @@ MINI_TEXT_DECODER: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class ManifestRow:
-    """One utterance of a speech-to-unit manifest; the source path is relative to the corpus folder."""
+    """One utterance of a speech-to-unit manifest; the source path is relative to the corpus folder.
+
+    `conditions` are further columns that say how the source was spoken and recorded; no training reads them.
+    """
 
     id: str
     src_audio: str
@@ -59,6 +62,7 @@ class ManifestRow:
     tgt_text: str
     src_lang: str = "fr"
     tgt_lang: str = "en"
+    conditions: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -80,18 +84,23 @@ def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:
     """Write a fairseq speech-to-speech manifest with reduced units as its target.
 
     Raises:
-        ValueError: an utterance has no units or no source frames.
+        ValueError: an utterance has no units or no source frames, or other conditions than the first one.
     """
     table = []
+    columns: tuple[str, ...] | None = None
     for row in rows:
+        columns = tuple(row.conditions) if columns is None else columns
+        if tuple(row.conditions) != columns:
+            raise ValueError(f"{path}: {row.id} has the conditions {tuple(row.conditions)}, others {columns}")
         if not row.units or row.src_fbank_frames < 1:
             raise ValueError(
                 f"{path}: {row.id} has {row.src_fbank_frames} source frames and {len(row.units)} units"
             )
-        units = " ".join(map(str, row.units))
+        units = (" ".join(map(str, row.units)), len(row.units))
         texts = (row.src_text, row.tgt_text, row.src_lang, row.tgt_lang)
-        table.append((row.id, row.src_audio, row.src_fbank_frames, units, len(row.units), *texts))
-    write_tsv(path, MANIFEST_COLUMNS, table)
+        conditions = row.conditions.values()
+        table.append((row.id, row.src_audio, row.src_fbank_frames, *units, *texts, *conditions))
+    write_tsv(path, (*MANIFEST_COLUMNS, *(columns or ())), table)
 
 
 def write_vocoder_list(path: Path, utterances: Iterable[tuple[str, Sequence[int]]]) -> None:

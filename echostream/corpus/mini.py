@@ -2,6 +2,8 @@
 
     python -m echostream.corpus.mini --output DATA --train 200 --dev 20 --test 20 --test-hard 20 --seed 1
 
+The French speech has noise, levels and silence around it (--no-noise: bare speech); the English is clean.
+
 The same command always gives the same corpus. A finished step is skipped while its inputs are unchanged, an
 interrupted build goes on where it stopped, and a changed argument builds again what depends on it. Speech and
 units are synthetic stand-ins: use the corpus to learn, test and compare systems, not to report quality.
@@ -20,6 +22,15 @@ from pathlib import Path
 import soundfile
 
 from echostream.corpus import manifests, synthesis, units, vocabulary
+from echostream.corpus.acoustics import (
+    CONDITION_COLUMNS,
+    HARD_RANGES,
+    SEEN_RANGES,
+    TRAIN_RANGES,
+    Conditions,
+    SourceAcoustics,
+    draw_conditions,
+)
 from echostream.corpus.cmvn import write_statistics
 from echostream.corpus.grammar import HARD_SPLIT, SPLITS, Sentence, sample_splits
 from echostream.corpus.lexicon import LEXICON_PATH, load_lexicon
@@ -29,11 +40,12 @@ from echostream.data.fbank import num_fbank_frames
 from echostream.data.manifest import read_tsv
 
 # Part of every step's fingerprint: raise it when a change of the code changes what is built.
-BUILD_VERSION = 1
+BUILD_VERSION = 2
 # Bounds of memory: utterances whose features are held at a time, and those that k-means sees.
 BLOCK_UTTERANCES = 1000
 MAX_KMEANS_UTTERANCES = 4000
-TEXT_COLUMNS = ("id", "fr", "en", "template", "voice", "speed_wpm", "pitch")
+SPEECH_COLUMNS = ("voice", "speed_wpm", "pitch", *CONDITION_COLUMNS)
+TEXT_COLUMNS = ("id", "fr", "en", "template", *SPEECH_COLUMNS)
 UNIT_COLUMNS = ("id", "units", "durations")
 KMEANS = "units/kmeans.npz"
 SOURCE_VOCABULARY = "src_unigram/spm_unigram_fr"
@@ -52,16 +64,18 @@ class MiniConfig:
         duration_penalty: cost of a change of unit, in multiples of the mean quantisation error.
         vocab_size: pieces of each vocabulary at most.
         ctc_upsample_rate: unit positions a piece, for the check at the end.
+        noise: put the source speech into acoustic conditions: noise, level, time before and after it.
         num_jobs: how many files are worked on at a time; it does not change the result.
     """
 
     output: Path
     sizes: dict[str, int]
     seed: int = 1
-    num_units: int = 200
+    num_units: int = 1000
     duration_penalty: float = 1.0
     vocab_size: int = 500
-    ctc_upsample_rate: int = 8
+    ctc_upsample_rate: int = 12
+    noise: bool = True
     num_jobs: int = 1
 
     def __post_init__(self) -> None:
@@ -97,7 +111,10 @@ class MiniBuilder:
         lexicon = LEXICON_PATH.read_text(encoding="utf-8")
         inputs = {"version": BUILD_VERSION, "seed": config.seed}
         text = steps.run(
-            "text", {**inputs, "sizes": config.sizes, "lexicon": lexicon}, self._text, folders=["text"]
+            "text",
+            {**inputs, "sizes": config.sizes, "lexicon": lexicon, "noise": config.noise},
+            self._text,
+            folders=["text"],
         )
         versions = [synthesis.program_version(engine) for engine in synthesis.ENGINES]
         audio = steps.run(
@@ -130,12 +147,19 @@ class MiniBuilder:
     def _audio_path(self, language: str, split: str, name: str) -> str:
         return f"audio/{language}/{split}/{name}.wav"
 
+    def _conditions(self, split: str, count: int) -> Iterable[Conditions]:
+        ranges = {"train": TRAIN_RANGES, HARD_SPLIT: HARD_RANGES}.get(split, SEEN_RANGES)
+        rng = random.Random(f"{self.config.seed}/{split}/conditions")
+        return (draw_conditions(rng, ranges) if self.config.noise else Conditions() for _ in range(count))
+
     def _voiced(self, split: str, sentences: Sequence[Sentence]) -> Iterable[tuple[object, ...]]:
         rng = random.Random(f"{self.config.seed}/{split}/voices")
         voices = synthesis.HELDOUT_VOICES if split == HARD_SPLIT else synthesis.TRAIN_VOICES
-        for number, sentence in enumerate(sentences):
+        conditions = self._conditions(split, len(sentences))
+        for number, (sentence, drawn) in enumerate(zip(sentences, conditions, strict=True)):
             prosody = (rng.choice(voices), rng.choice(synthesis.SPEEDS_WPM), rng.choice(synthesis.PITCHES))
-            yield (f"{split}_{number:06d}", sentence.fr, sentence.en, sentence.template, *prosody)
+            text = (sentence.fr, sentence.en, sentence.template)
+            yield (f"{split}_{number:06d}", *text, *prosody, *drawn.to_row())
 
     def _text(self) -> list[str]:
         drawn = sample_splits(self.config.sizes, self.config.seed, lexicon=load_lexicon())
@@ -144,23 +168,38 @@ class MiniBuilder:
             manifests.write_tsv(self.root / "text" / f"{split}.tsv", TEXT_COLUMNS, rows)
         return [f"text/{split}.tsv" for split in self.splits]
 
+    def _french(self, split: str) -> tuple[list[synthesis.Utterance], SourceAcoustics]:
+        utterances, conditions = [], {}
+        for row in self._rows(split):
+            path = self.root / self._audio_path("fr", split, row["id"])
+            prosody = (row["voice"], int(row["speed_wpm"]), int(row["pitch"]))
+            utterances.append(synthesis.Utterance(row["fr"], path, "espeak-ng", *prosody))
+            conditions[row["id"]] = Conditions.from_row(row)
+        return utterances, SourceAcoustics(utterances, conditions, self.config.seed)
+
+    def _english(self, split: str) -> list[synthesis.Utterance]:
+        folder, voice = self.root / "audio" / "en" / split, synthesis.TARGET_VOICE
+        return [
+            synthesis.Utterance(row["en"], folder / f"{row['id']}.wav", "flite", voice)
+            for row in self._rows(split)
+        ]
+
     def _audio(self) -> list[str]:
-        french, english = [], []
+        def whole_units(_: synthesis.Utterance, speech: synthesis.Samples) -> synthesis.Samples:
+            # So that units x 320 samples is the length of the file.
+            return synthesis.pad_to_multiple(speech, units.HOP_SAMPLES)
+
+        paths, spoken = [], 0
         for split in self.splits:
-            for row in self._rows(split):
-                source = self.root / self._audio_path("fr", split, row["id"])
-                target = self.root / self._audio_path("en", split, row["id"])
-                prosody = (row["voice"], int(row["speed_wpm"]), int(row["pitch"]))
-                french.append(synthesis.Utterance(row["fr"], source, "espeak-ng", *prosody))
-                english.append(synthesis.Utterance(row["en"], target, "flite", synthesis.TARGET_VOICE))
-        jobs = self.config.num_jobs
-        spoken = synthesis.synthesize(french, num_jobs=jobs, log=self.log)
-        # Whole unit frames, so that units x 320 samples is the length of the file.
-        spoken += synthesis.synthesize(
-            english, num_jobs=jobs, length_multiple_samples=units.HOP_SAMPLES, log=self.log
-        )
-        self.log(f"  {spoken} of {len(french) + len(english)} utterances had to be spoken")
-        return [str(utterance.path.relative_to(self.root)) for utterance in (*french, *english)]
+            french, acoustics = self._french(split)
+            english = self._english(split)
+            for utterances, finish in ((french, acoustics), (english, whole_units)):
+                spoken += synthesis.synthesize(
+                    utterances, num_jobs=self.config.num_jobs, finish=finish, log=self.log
+                )
+            paths += [str(utterance.path.relative_to(self.root)) for utterance in (*french, *english)]
+        self.log(f"  {spoken} of {len(paths)} utterances had to be spoken")
+        return paths
 
     def _target_features(self, split: str, names: Sequence[str]) -> list[units.Features]:
         paths = [self.root / self._audio_path("en", split, name) for name in names]
@@ -248,7 +287,12 @@ class MiniBuilder:
             source = self._audio_path("fr", split, row["id"])
             frames = num_fbank_frames(soundfile.info(str(self.root / source)).frames)
             reduced = [int(unit) for unit in target["units"].split()]
-            table.append(manifests.ManifestRow(row["id"], source, frames, reduced, row["fr"], row["en"]))
+            conditions = {column: row[column] for column in SPEECH_COLUMNS}
+            table.append(
+                manifests.ManifestRow(
+                    row["id"], source, frames, reduced, row["fr"], row["en"], conditions=conditions
+                )
+            )
         manifests.write_manifest(self.root / f"{split}.tsv", table)
 
     def _write_vocoder_list(self, split: str, quantized: list[dict[str, str]]) -> None:
@@ -275,12 +319,18 @@ def parse_config(arguments: Sequence[str] | None = None) -> MiniConfig:
             f"--{split.replace('_', '-')}", type=int, default=size, metavar="N", help=help_text
         )
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--num-units", type=int, default=200, help="fairseq's --target-code-size")
+    parser.add_argument("--num-units", type=int, default=1000, help="fairseq's --target-code-size")
     parser.add_argument(
         "--duration-penalty", type=float, default=1.0, help="0: nearest cluster of each frame"
     )
     parser.add_argument("--vocab-size", type=int, default=500, help="pieces of each vocabulary, at most")
-    parser.add_argument("--ctc-upsample-rate", type=int, default=8, help="only for the check at the end")
+    parser.add_argument("--ctc-upsample-rate", type=int, default=12, help="only for the check at the end")
+    parser.add_argument(
+        "--noise",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="French speech with background noise, random level and silence around it, or bare",
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="files worked on at a time")
     args = parser.parse_args(arguments)
     return MiniConfig(
@@ -291,6 +341,7 @@ def parse_config(arguments: Sequence[str] | None = None) -> MiniConfig:
         duration_penalty=args.duration_penalty,
         vocab_size=args.vocab_size,
         ctc_upsample_rate=args.ctc_upsample_rate,
+        noise=args.noise,
         num_jobs=args.jobs,
     )
 

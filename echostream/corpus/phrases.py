@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from echostream.corpus import english, french
-from echostream.corpus.choices import AllOf, OneOf
+from echostream.corpus.choices import AllOf, Evenly
 from echostream.corpus.lexicon import Adjective, Lexicon, Noun, Phrase, Verb
 
 # determiner -> is it plural
@@ -39,9 +39,8 @@ FIXED = {
     "three": ("trois", "three"),
     "several": ("plusieurs", "several"),
 }
-# Uniform choices would make bare nouns and pronouns rare; they are repeated to keep sentences short.
+# Uniform choices would make bare nouns rare; they are repeated to keep sentences short.
 BARE_NOUN_SHARE = 0.5
-PRONOUN_REPEATS = 6
 
 
 @dataclass(frozen=True)
@@ -78,6 +77,11 @@ class Subject:
     person: int
     feminine: bool
     heldout: bool = False
+
+    @classmethod
+    def of(cls, phrase: NounPhrase) -> Subject:
+        """A noun phrase as the subject."""
+        return cls(" ".join(phrase.fr), phrase.en, phrase.person, phrase.feminine, phrase.heldout)
 
     @property
     def plural(self) -> bool:
@@ -134,10 +138,16 @@ class PhraseBook:
     def __init__(self, lexicon: Lexicon, *, allow_heldout: bool) -> None:
         self.lexicon = lexicon
         self.allow_heldout = allow_heldout
-        self._adjectives: dict[str, list[Adjective]] = {}
+        self._built: dict[Hashable, Any] = {}
 
     def _usable(self, entries: Sequence[Any]) -> list[Any]:
         return [entry for entry in entries if self.allow_heldout or not entry.heldout]
+
+    def once(self, key: Hashable, build: Callable[[PhraseBook], Any]) -> Any:
+        """What `build` makes of this book, made once for each key."""
+        if key not in self._built:
+            self._built[key] = build(self)
+        return self._built[key]
 
     def phrases(self, name: str) -> list[Phrase]:
         """The fixed phrases of one lexicon list."""
@@ -219,43 +229,57 @@ class PhraseBook:
 
     def adjectives_for(self, noun: Noun) -> list[Adjective]:
         """The adjectives that can describe the noun."""
-        if noun.kind not in self._adjectives:
-            usable = self._usable(self.lexicon.adjectives)
-            self._adjectives[noun.kind] = [adjective for adjective in usable if noun.kind in adjective.kinds]
-        return self._adjectives[noun.kind]
+        usable = self._usable(self.lexicon.adjectives)
+        return self.once(
+            ("adjectives", noun.kind), lambda b: [item for item in usable if noun.kind in item.kinds]
+        )
+
+    def _phrases_of_noun(
+        self, noun: Noun, determiners: tuple[str, ...], *, bare: bool
+    ) -> Sequence[NounPhrase]:
+        fitting = [name for name in determiners if name != "some_mass" or noun.mass]
+        if noun.mass:
+            fitting = [name for name in fitting if name in MASS_DETERMINERS]
+        if noun.kind == "place":
+            fitting = [name for name in fitting if name.removesuffix("_plural") not in french.POSSESSIVES]
+        adjectives: list[Adjective | None] = [] if bare else list(self.adjectives_for(noun))
+        share = BARE_NOUN_SHARE / (1 - BARE_NOUN_SHARE)
+        adjectives += [None] * max(1, round(len(adjectives) * share))
+        return AllOf(partial(self.noun_phrase, noun), [fitting, adjectives])
 
     def noun_phrases(
-        self, nouns: Sequence[Noun], determiners: Sequence[str], *, bare: bool = False
+        self, nouns: Sequence[Noun], determiners: tuple[str, ...], *, bare: bool = False
     ) -> Sequence[NounPhrase]:
-        """All phrases of the nouns with the determiners; unless `bare`, half of them carry an adjective."""
-        parts = []
-        for noun in nouns:
-            fitting = [name for name in determiners if name != "some_mass" or noun.mass]
-            if noun.mass:
-                fitting = [name for name in fitting if name in MASS_DETERMINERS]
-            if noun.kind == "place":
-                fitting = [name for name in fitting if name.removesuffix("_plural") not in french.POSSESSIVES]
-            adjectives: list[Adjective | None] = [] if bare else list(self.adjectives_for(noun))
-            share = BARE_NOUN_SHARE / (1 - BARE_NOUN_SHARE)
-            adjectives += [None] * max(1, round(len(adjectives) * share))
-            parts.append(AllOf(partial(self.noun_phrase, noun), [fitting, adjectives]))
-        return OneOf(parts)
+        """Phrases of the nouns with the determiners; unless `bare`, half of them carry an adjective."""
+        return Evenly(
+            [
+                self.once(
+                    (noun, determiners, bare),
+                    partial(PhraseBook._phrases_of_noun, noun=noun, determiners=determiners, bare=bare),
+                )
+                for noun in nouns
+            ]
+        )
 
-    def actions(self, determiners: Sequence[str], verbs: Sequence[Verb] | None = None) -> Sequence[Action]:
-        """All verbs with all objects of the classes they take."""
+    def actions(self, determiners: tuple[str, ...], verbs: Sequence[Verb] | None = None) -> Sequence[Action]:
+        """The verbs with the objects of the classes they take."""
+        chosen = tuple(self.verbs("verbs") if verbs is None else verbs)
+        return self.once(("actions", determiners, chosen), lambda b: b._actions(determiners, chosen))
+
+    def _actions(self, determiners: tuple[str, ...], verbs: Sequence[Verb]) -> Sequence[Action]:
         parts: list[Sequence[Action]] = []
-        for verb in self.verbs("verbs") if verbs is None else verbs:
+        for verb in verbs:
             phrases = self.noun_phrases(self.nouns(*sorted(verb.kinds)), determiners)
             parts.append(AllOf(partial(Action, verb), [phrases]))
-        return OneOf(parts)
+        return Evenly(parts)
 
-    def described(self, determiners: Sequence[str], kinds: Sequence[str]) -> Sequence[Described]:
+    def described(self, determiners: tuple[str, ...], kinds: Sequence[str]) -> Sequence[Described]:
         """Phrases without an adjective, each with an adjective that fits."""
         parts = []
         for noun in self.nouns(*kinds):
             phrases = self.noun_phrases([noun], determiners, bare=True)
             parts.append(AllOf(Described, [phrases, self.adjectives_for(noun)]))
-        return OneOf(parts)
+        return Evenly(parts)
 
     def feelings(self) -> list[Adjective]:
         """The adjectives that describe how a person is."""
@@ -263,36 +287,43 @@ class PhraseBook:
             adjective for adjective in self._usable(self.lexicon.adjectives) if "person" in adjective.kinds
         ]
 
-    def people(self) -> list[NounPhrase]:
+    def people(self) -> Sequence[NounPhrase]:
         """Relatives with a possessive, professions with an article, and names."""
-        phrases = [self.noun_phrase(n, d) for n in self.nouns("kin") for d in ("my", "our", "your")]
-        phrases += [self.noun_phrase(n, d) for n in self.nouns("job") for d in ("the", "this")]
-        names = self._usable(self.lexicon.names)
-        phrases += [NounPhrase((n.fr,), n.en, n.feminine, False, False, n, n.heldout) for n in names]
-        return phrases
+        return self.once("people", PhraseBook._people)
 
-    def subjects(self) -> list[Subject]:
-        """Pronouns and people; pronouns are repeated so that they are common."""
-        people = [Subject(" ".join(p.fr), p.en, p.person, p.feminine, p.heldout) for p in self.people()]
-        return list(PRONOUNS) * PRONOUN_REPEATS + people
+    def _people(self) -> Sequence[NounPhrase]:
+        parts = [[self.noun_phrase(n, d) for d in ("my", "our", "your")] for n in self.nouns("kin")]
+        parts += [[self.noun_phrase(n, d) for d in ("the", "this")] for n in self.nouns("job")]
+        parts += [
+            [NounPhrase((n.fr,), n.en, n.feminine, False, False, n, n.heldout)]
+            for n in self._usable(self.lexicon.names)
+        ]
+        return Evenly(parts)
 
-    def places(self) -> list[Phrase]:
+    def subjects(self) -> Sequence[Subject]:
+        """Pronouns and people in equal shares."""
+        return Evenly([PRONOUNS, AllOf(Subject.of, [self.people()])])
+
+    def places(self) -> Sequence[Phrase]:
         """Where something happens: at, in, near … a place, in a room, in a city, at somebody's."""
-        phrases = []
+        parts = []
         prepositions = (("à", "at"), ("devant", "in front of"), ("derrière", "behind"), ("près de", "near"))
         for noun in self.nouns("place"):
             the = self.noun_phrase(noun, "the")
-            for fr, en in prepositions:
-                phrases.append(Phrase(" ".join(the.after(fr)), f"{en} {the.en}", noun.heldout))
+            parts.append(
+                [Phrase(" ".join(the.after(fr)), f"{en} {the.en}", noun.heldout) for fr, en in prepositions]
+            )
         for noun in self.nouns("room"):
-            for determiner in ("the", "our"):
-                room = self.noun_phrase(noun, determiner)
-                phrases.append(Phrase(" ".join(("dans", *room.fr)), f"in {room.en}", noun.heldout))
-        phrases += [Phrase(f"à {c.fr}", f"in {c.en}", c.heldout) for c in self.phrases("cities")]
+            rooms = [self.noun_phrase(noun, determiner) for determiner in ("the", "our")]
+            parts.append(
+                [Phrase(" ".join(("dans", *room.fr)), f"in {room.en}", noun.heldout) for room in rooms]
+            )
+        parts += [[Phrase(f"à {c.fr}", f"in {c.en}", c.heldout)] for c in self.phrases("cities")]
         for noun in self.nouns("kin"):
             person = self.noun_phrase(noun, "my")
-            phrases.append(Phrase(" ".join(("chez", *person.fr)), f"at {person.en}'s house", noun.heldout))
-        return phrases
+            fr = " ".join(("chez", *person.fr))
+            parts.append([Phrase(fr, f"at {person.en}'s house", noun.heldout)])
+        return Evenly(parts)
 
     def destinations(self) -> list[tuple[Phrase, bool]]:
         """Destinations with à, without the English preposition; the flag tells a city from a place."""

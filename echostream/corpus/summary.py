@@ -21,7 +21,7 @@ class SplitSummary:
         src_seconds, tgt_seconds: speech.
         src_words, tgt_words: distinct words.
         units: reduced units.
-        units_per_piece: (units + end mark) / target pieces of each utterance.
+        units_per_piece: (units + end mark) / (target pieces + end mark) of each utterance.
     """
 
     utterances: int
@@ -47,8 +47,9 @@ def read_summary(root: Path, split: str) -> SplitSummary:
     rows = _rows(root / f"{split}.tsv")
     pieces = {row["id"]: len(row["tgt_text"].split()) for row in _rows(root / "tgt_unigram" / f"{split}.tsv")}
     frames = sum(sum(map(int, row["durations"].split())) for row in _rows(root / "units" / f"{split}.tsv"))
-    # The unit decoder's targets end with </s>, which takes a position too.
-    ratios = tuple((int(row["tgt_n_frames"]) + 1) / pieces[row["id"]] for row in rows)
+    # The unit decoder's targets end with </s>, and the </s> of the text has unit positions as a piece has.
+    # Units are without repeats, so that CTC needs no more positions than there are symbols.
+    ratios = tuple((int(row["tgt_n_frames"]) + 1) / (pieces[row["id"]] + 1) for row in rows)
     return SplitSummary(
         utterances=len(rows),
         src_seconds=sum(int(row["src_n_frames"]) for row in rows) * HOP_SECONDS,

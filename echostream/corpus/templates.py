@@ -1,28 +1,27 @@
-"""Sentence templates of the grammar: French and English word order side by side, from the same choices.
+"""Clauses of the grammar: French and English word order side by side, from the same choices.
 
-A template is a function of its choices that returns the two sentences as lists of words, or None where the
+A clause is a function of its choices that returns the two sentences as lists of words, or None where the
 choices do not go together. Many reorder on purpose (adverbs, fronted times, possessors, clitics, questions),
 so that a simultaneous translator has something to wait for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
-
 from echostream.corpus import english, french
+from echostream.corpus.clause import Rendered, Words
 from echostream.corpus.lexicon import Adjective, Noun, Phrase, Verb
-from echostream.corpus.phrases import Action, Described, NounPhrase, PhraseBook, Subject
+from echostream.corpus.phrases import Action, Described, NounPhrase, Subject
 
-Words = list[str]
-Rendered = tuple[Words, Words] | None
 MOTION_PREPOSITIONS = {
     "go": ("to", "to"),
     "return": ("to", "to"),
     "arrive": ("at", "in"),
     "stay": ("at", "in"),
+    "come": ("to", "to"),
+    "come back": ("to", "to"),
+    "go down": ("to", "to"),
 }
+PLURAL_ADVERBS = frozenset({"ensemble"})  # nobody does anything together alone
 OBJECT_CLITICS = {
     "me": (0, "me"),
     "te": (1, "you"),
@@ -30,17 +29,6 @@ OBJECT_CLITICS = {
     "nous": (3, "us"),
     "leur": (5, "them"),
 }
-
-
-@dataclass(frozen=True)
-class Template:
-    """A template's name, its choices (from a phrase book), its rendering and its share of the sentences."""
-
-    name: str
-    choices: Callable[[PhraseBook], Sequence[Sequence[Any]]]
-    render: Callable[..., Rendered]
-    weight: int = 1
-    heldout: bool = False
 
 
 def en_progressive(s: Subject, verb: Verb) -> Words:
@@ -96,10 +84,16 @@ def present_time(front: bool, time: Phrase, s: Subject, a: Action) -> Rendered:
     return fr, [*en_progressive(s, a.verb), a.object.en, time.en]
 
 
-def habit(s: Subject, adverb: Phrase, a: Action, time: Phrase) -> Rendered:
-    """`tu visites souvent deux musées en hiver`: `you often visit two museums in winter`."""
-    fr = [*fr_present(s, a.verb), adverb.fr, *a.object.fr, time.fr]
-    return fr, [*en_present(s, a.verb, adverb.en), a.object.en, time.en]
+def habit(s: Subject, adverb: Phrase, a: Action, place: Phrase) -> Rendered:
+    """`tu manges souvent du pain au marché`: `you often eat some bread at the market`."""
+    fr = [*fr_present(s, a.verb), adverb.fr, *a.object.fr, place.fr]
+    return fr, [*en_present(s, a.verb, adverb.en), a.object.en, place.en]
+
+
+def routine(front: bool, time: Phrase, s: Subject, a: Action) -> Rendered:
+    """`le mardi emma lave la voiture`: `emma washes the car on tuesdays`."""
+    fr = placed(front, time.fr, [*fr_present(s, a.verb), *a.object.fr])
+    return fr, [*en_present(s, a.verb), a.object.en, time.en]
 
 
 def past(front: bool, time: Phrase, s: Subject, a: Action) -> Rendered:
@@ -133,14 +127,13 @@ def modal(s: Subject, m: Verb, a: Action) -> Rendered:
 def modal_negative(s: Subject, m: Verb, a: Action) -> Rendered:
     """`notre amie ne doit pas choisir nos ballons`: `our friend must not choose our balls`."""
     fr = [s.fr, "ne", m.present[s.person], "pas", a.verb.infinitive, *a.object.fr]
-    en_modal = {"can": ["cannot"], "must": ["must not"]}.get(m.en, [english.DO[s.person], "not", m.en])
-    return fr, [s.en, *en_modal, a.verb.en, a.object.en]
+    return fr, [s.en, *english.negated_modal(m.en, s.person), a.verb.en, a.object.en]
 
 
-def negative(s: Subject, negation: tuple[str, str], a: Action, time: Phrase) -> Rendered:
-    """`ils ne choisissent jamais ce livre le jeudi`: `they never choose this book on thursdays`."""
-    fr = [s.fr, "ne", a.verb.present[s.person], negation[0], *a.object.fr, time.fr]
-    return fr, [*en_present(s, a.verb, negation[1]), a.object.en, time.en]
+def negative(s: Subject, negation: tuple[str, str], a: Action, place: Phrase) -> Rendered:
+    """`ils ne choisissent jamais ce livre à la gare`: `they never choose this book at the station`."""
+    fr = [s.fr, "ne", a.verb.present[s.person], negation[0], *a.object.fr, place.fr]
+    return fr, [*en_present(s, a.verb, negation[1]), a.object.en, place.en]
 
 
 def possession(d: Described, owner: NounPhrase) -> Rendered:
@@ -284,7 +277,16 @@ def price(phrase: NounPhrase, number: Phrase, place: Phrase) -> Rendered:
 
 def manner(s: Subject, v: Verb, adverb: Phrase, place: Phrase) -> Rendered:
     """`elles dansent ensemble à l'aéroport`: `they are dancing together at the airport`."""
+    if adverb.fr in PLURAL_ADVERBS and not s.plural:
+        return None
     return [*fr_present(s, v), adverb.fr, place.fr], [*en_progressive(s, v), adverb.en, place.en]
+
+
+def manner_past(s: Subject, v: Verb, adverb: Phrase, place: Phrase) -> Rendered:
+    """`paul a marché lentement à la plage`: `paul walked slowly at the beach`."""
+    if adverb.fr in PLURAL_ADVERBS and not s.plural:
+        return None
+    return [*fr_past(s, v), adverb.fr, place.fr], [s.en, v.en_past, adverb.en, place.en]
 
 
 def feeling(s: Subject, degree: Phrase, adjective: Adjective, time: Phrase) -> Rendered:
@@ -304,7 +306,7 @@ def obligation(a: Action, event: Phrase) -> Rendered:
     ]
 
 
-# Templates of the split test_hard only.
+# Clauses of the split test_hard only.
 
 
 def pain(s: Subject, part: NounPhrase, time: Phrase) -> Rendered:

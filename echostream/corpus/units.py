@@ -1,11 +1,12 @@
-"""Discrete target units: k-means over log-mel frames at 50 Hz, with a duration penalty.
+"""Discrete target units: k-means over stretches of log-mel frames at 50 Hz, with a duration penalty.
 
-    python -m echostream.corpus.units train --wavs wavs.txt --num-units 200 --output kmeans.npz
+    python -m echostream.corpus.units train --wavs wavs.txt --num-units 1000 --output kmeans.npz
     python -m echostream.corpus.units quantize --wavs wavs.txt --model kmeans.npz --output units.tsv
 
-One unit stands for a frame of 320 samples at 16 kHz, so frames x 320 is the waveform's length. Units of one
-voice are a stand-in for those of a self-supervised speech model: good for comparing systems, not comparable
-with published numbers.
+One unit stands for a frame of 320 samples at 16 kHz, so frames x 320 is the waveform's length. A frame is
+clustered together with its neighbours: the units of a word then depend much less on where the frames happen
+to begin in it, so that they can be predicted from text. Units of one voice are a stand-in for those of a
+self-supervised speech model: good for comparing systems, not comparable with published numbers.
 
 Reference: the duration-penalised assignment is that of Kamper and van Niekerk, "Towards unsupervised phone
 and word segmentation using self-supervised vector-quantized neural networks" (2021).
@@ -38,7 +39,10 @@ WINDOW_SAMPLES = 800
 NUM_FFT = 1024
 NUM_MEL_BINS = 80
 LOG_FLOOR = 1e-5
-MAX_TRAINING_FRAMES = 200_000
+# Neighbours on each side that a frame is clustered with: 140 ms together.
+CONTEXT_FRAMES = 3
+NUM_FEATURES = (2 * CONTEXT_FRAMES + 1) * NUM_MEL_BINS
+MAX_TRAINING_FRAMES = 60_000
 # Features and centroids are rounded to this many digits. Sums in another order (other processors, other
 # numbers of threads) then give the same bytes, unless a value lies exactly on a rounding border.
 DECIMALS = 4
@@ -78,6 +82,23 @@ def log_mel(samples: npt.ArrayLike) -> Features:
     return np.round(logs, DECIMALS).astype(np.float32)
 
 
+def with_context(frames: Features) -> Features:
+    """Each frame between its neighbours, in order of time; at the ends the outermost frame stands for those
+    that are missing.
+
+    Args:
+        frames: [frames, 80].
+
+    Returns:
+        [frames, 560].
+    """
+    if not len(frames):
+        return np.zeros((0, NUM_FEATURES), dtype=np.float32)
+    padded = np.pad(frames, ((CONTEXT_FRAMES, CONTEXT_FRAMES), (0, 0)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * CONTEXT_FRAMES + 1, axis=0)
+    return np.ascontiguousarray(windows.transpose(0, 2, 1)).reshape(len(frames), -1)
+
+
 def distances(features: npt.NDArray, centroids: npt.NDArray) -> npt.NDArray[np.float64]:
     """Squared distances of frames [..., D] to centroids [K, D] in double precision: [..., K]."""
     x = features.astype(np.float64, copy=False)
@@ -90,7 +111,7 @@ class UnitModel:
     """Cluster centres, and the mean squared distance of frames to them, the unit of the duration penalty.
 
     Attributes:
-        centroids: [K, 80] float32.
+        centroids: [K, 560] float32, stretches of seven log-mel frames.
         distortion: mean squared distance over the training frames.
     """
 
@@ -122,15 +143,15 @@ class UnitModel:
                 centroids, distortion = data["centroids"], float(data["distortion"])
         except (ValueError, KeyError, TypeError, zipfile.BadZipFile, AttributeError) as error:
             raise ValueError(f"{path} is not a unit model (centroids, distortion): {error}") from error
-        if centroids.ndim != 2 or centroids.shape[1] != NUM_MEL_BINS:
-            raise ValueError(f"{path}: centroids are {centroids.shape}, not [units, {NUM_MEL_BINS}]")
+        if centroids.ndim != 2 or centroids.shape[1] != NUM_FEATURES:
+            raise ValueError(f"{path}: centroids are {centroids.shape}, not [units, {NUM_FEATURES}]")
         return cls(centroids.astype(np.float32), distortion)
 
 
 def train_units(
-    features: Sequence[Features], num_units: int, seed: int, *, max_iterations: int = 30
+    features: Sequence[Features], num_units: int, seed: int, *, max_iterations: int = 20
 ) -> UnitModel:
-    """Cluster frames by k-means; of more than 200,000 frames, that many are drawn by the seed.
+    """Cluster frames with their neighbours by k-means; of more than 60,000, that many are drawn by the seed.
 
     Args:
         features: log-mel frames [frames, 80] of each utterance.
@@ -141,15 +162,13 @@ def train_units(
     Raises:
         ValueError: there are fewer frames, or fewer different ones, than units.
     """
-    frames = np.concatenate([np.zeros((0, NUM_MEL_BINS), dtype=np.float32), *features])
-    if num_units < 1 or num_units > len(frames):
+    num_frames = sum(map(len, features))
+    if num_units < 1 or num_units > num_frames:
         raise ValueError(
-            f"{num_units} units cannot be learnt from {len(frames)} frames of 20 ms: "
+            f"{num_units} units cannot be learnt from {num_frames} frames of 20 ms: "
             "lower --num-units (at least 1) or give more speech"
         )
-    rng = np.random.default_rng(seed)
-    if len(frames) > MAX_TRAINING_FRAMES:
-        frames = frames[np.sort(rng.choice(len(frames), MAX_TRAINING_FRAMES, replace=False))]
+    frames = _draw_frames(features, np.random.default_rng(seed))
     num_different = len(np.unique(frames, axis=0))
     if num_different < num_units:
         raise ValueError(f"the frames hold only {num_different} different values: lower --num-units")
@@ -159,6 +178,24 @@ def train_units(
         kmeans.fit(frames.astype(np.float64))
     centroids = np.round(kmeans.cluster_centers_, DECIMALS).astype(np.float32)
     return UnitModel(centroids, round(float(kmeans.inertia_) / len(frames), DECIMALS))
+
+
+def _draw_frames(features: Sequence[Features], rng: np.random.Generator) -> Features:
+    """At most MAX_TRAINING_FRAMES frames of all utterances, with their context: [frames, 560].
+
+    Context is added to the drawn frames alone: all of them would take seven times the memory.
+    """
+    drawn = np.arange(sum(map(len, features)))
+    if len(drawn) > MAX_TRAINING_FRAMES:
+        drawn = np.sort(rng.choice(drawn, MAX_TRAINING_FRAMES, replace=False))
+    ends = np.cumsum([len(item) for item in features])
+    parts = np.split(drawn, np.searchsorted(drawn, ends[:-1]))
+    return np.concatenate(
+        [
+            with_context(item)[part - (end - len(item))]
+            for item, part, end in zip(features, parts, ends, strict=True)
+        ]
+    )
 
 
 def assign_units(features: Sequence[Features], model: UnitModel, duration_penalty: float) -> list[Units]:
@@ -194,7 +231,7 @@ def _viterbi(features: list[Features], model: UnitModel, penalty: float) -> list
     # Frames behind the end of a shorter row cost nothing: the best path stays on its last unit.
     costs = np.zeros((longest, len(features), model.num_units))
     for row, item in enumerate(features):
-        costs[: len(item), row] = distances(item, model.centroids)
+        costs[: len(item), row] = distances(with_context(item), model.centroids)
     total = np.zeros((len(features), model.num_units))
     changed = np.zeros(costs.shape, dtype=bool)
     best = np.zeros((longest, len(features)), dtype=np.int64)
@@ -252,7 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.add_argument("--wavs", type=Path, required=True, help="file with one audio path a line")
         command.add_argument("--output", type=Path, required=True)
         command.add_argument("--jobs", type=int, default=1)
-    train.add_argument("--num-units", type=int, default=200)
+    train.add_argument("--num-units", type=int, default=1000)
     train.add_argument("--seed", type=int, default=1)
     quantize.add_argument("--model", type=Path, required=True)
     quantize.add_argument("--duration-penalty", type=float, default=1.0)

@@ -31,7 +31,11 @@ def test_wavs_are_16_khz_mono_pcm16_and_reproducible(tmp_path: Path) -> None:
         french(tmp_path / "a" / "fr.wav"),
         Utterance("the train", tmp_path / "en.wav", "flite", "slt"),
     ]
-    assert synthesize(utterances, num_jobs=2, length_multiple_samples=320) == 2
+
+    def padded(_: Utterance, speech: synthesis.Samples) -> synthesis.Samples:
+        return pad_to_multiple(speech, 320)
+
+    assert synthesize(utterances, num_jobs=2, finish=padded) == 2
     first = [utterance.path.read_bytes() for utterance in utterances]
     for utterance in utterances:
         info = soundfile.info(str(utterance.path))
@@ -41,7 +45,7 @@ def test_wavs_are_16_khz_mono_pcm16_and_reproducible(tmp_path: Path) -> None:
     assert synthesize(utterances) == 0  # nothing is spoken twice
     utterances[0].path.unlink()
     utterances[1].path.write_bytes(b"")
-    synthesize(utterances, length_multiple_samples=320)
+    synthesize(utterances, finish=padded)
     assert [utterance.path.read_bytes() for utterance in utterances] == first
 
 
@@ -58,8 +62,17 @@ def test_all_voices_exist_and_heldout_ones_are_others() -> None:
     for voice in (*TRAIN_VOICES, *HELDOUT_VOICES):
         check_voice("espeak-ng", voice)
     check_voice("flite", synthesis.TARGET_VOICE)
-    timbres = [{voice.partition("+")[2] for voice in voices} for voices in (TRAIN_VOICES, HELDOUT_VOICES)]
-    assert not timbres[0] & timbres[1]
+    train, heldout = (
+        {voice.partition("+")[2] for voice in voices} for voices in (TRAIN_VOICES, HELDOUT_VOICES)
+    )
+    assert not train & heldout
+    assert (len(train), len(heldout)) == (10, 4)
+    assert len(set(synthesis.SPEEDS_WPM)) == 8
+
+
+def test_every_timbre_sounds_different(tmp_path: Path) -> None:
+    spoken = [speak(french(tmp_path / "x.wav", voice=voice)) for voice in (*TRAIN_VOICES, *HELDOUT_VOICES)]
+    assert len({samples.tobytes() for samples in spoken}) == len(spoken)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +106,15 @@ def test_a_failing_program_is_an_error(tmp_path: Path, monkeypatch: pytest.Monke
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", str(fake.parent), prepend=":")
     with pytest.raises(SynthesisError, match="flite failed on 'hello': out of order"):
+        speak(Utterance("hello", tmp_path / "x.wav", "flite", "slt"))
+
+
+def test_output_that_is_no_wav_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = tmp_path / "flite"
+    fake.write_text("#!/bin/sh\necho this is no wav\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(SynthesisError, match="flite gave no wav for 'hello'"):
         speak(Utterance("hello", tmp_path / "x.wav", "flite", "slt"))
 
 

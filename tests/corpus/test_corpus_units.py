@@ -9,7 +9,9 @@ import soundfile
 
 from echostream.corpus import units
 from echostream.corpus.units import (
+    CONTEXT_FRAMES,
     HOP_SAMPLES,
+    NUM_FEATURES,
     NUM_MEL_BINS,
     Features,
     UnitModel,
@@ -19,6 +21,7 @@ from echostream.corpus.units import (
     log_mel,
     reduce_units,
     train_units,
+    with_context,
 )
 
 
@@ -51,15 +54,48 @@ def test_a_tone_lies_in_its_band() -> None:
     assert abs(high - expected[1]) <= 1
 
 
+@pytest.mark.parametrize("num_frames", [0, 1, 3, 12])
+def test_context_is_the_neighbours_in_order(num_frames: int) -> None:
+    frames = random_features(11, num_frames)[0]
+    stretches = with_context(frames).reshape(num_frames, 2 * CONTEXT_FRAMES + 1, NUM_MEL_BINS)
+    for index, stretch in enumerate(stretches):
+        for offset in range(-CONTEXT_FRAMES, CONTEXT_FRAMES + 1):
+            neighbour = frames[min(max(index + offset, 0), num_frames - 1)]
+            np.testing.assert_array_equal(stretch[CONTEXT_FRAMES + offset], neighbour)
+
+
+def test_frames_that_differ_in_their_neighbours_alone_are_told_apart() -> None:
+    first, second, between = random_features(12, 1, 1, 9)
+    features = [np.concatenate([part, between[:1], part]) for part in (first, second) for _ in range(4)]
+    model = train_units(features, 6, seed=1)
+    middle = {int(frames[1]) for frames in assign_units(features, model, 0.0)}
+    assert len(middle) == 2
+
+
+def test_drawn_frames_have_the_context_that_they_have_in_their_utterance(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    features = random_features(13, 7, 0, 20, 1, 9)
+    monkeypatch.setattr(units, "MAX_TRAINING_FRAMES", 15)
+    drawn = units._draw_frames(features, np.random.default_rng(4))
+    possible = {row.tobytes() for item in features for row in with_context(item)}
+    assert drawn.shape == (15, NUM_FEATURES)
+    assert len({row.tobytes() for row in drawn} & possible) == 15
+
+
 def test_kmeans_finds_separate_clusters_and_is_reproducible() -> None:
     rng = np.random.default_rng(1)
+    # An utterance stays at one centre, and so do the neighbours of its frames.
     centres = rng.normal(size=(5, NUM_MEL_BINS)) * 10
     frames = [
-        (centres[rng.integers(5, size=40)] + rng.normal(size=(40, NUM_MEL_BINS)) * 0.1).astype(np.float32)
+        (centre + rng.normal(size=(20, NUM_MEL_BINS)) * 0.1).astype(np.float32)
+        for centre in centres
+        for _ in range(4)
     ]
     model = train_units(frames, 5, seed=3)
-    assert distances(centres, model.centroids).min(axis=1).max() < 0.5
-    assert model.distortion == pytest.approx(0.01 * NUM_MEL_BINS, rel=0.1)
+    contexts = np.tile(centres, 2 * CONTEXT_FRAMES + 1)
+    assert distances(contexts, model.centroids).min(axis=1).max() < 0.1 * model.distortion
+    assert model.distortion == pytest.approx(0.01 * NUM_FEATURES, rel=0.1)
     again = train_units(frames, 5, seed=3)
     np.testing.assert_array_equal(model.centroids, again.centroids)
 
@@ -91,10 +127,10 @@ def test_too_few_different_frames() -> None:
 @pytest.mark.parametrize("penalty", [0.0, 0.05, 0.3, 5.0])
 def test_assignment_is_the_cheapest_of_all_sequences(penalty: float) -> None:
     features = random_features(4, 6, 1, 4, 0)
-    model = UnitModel(random_features(5, 3)[0], distortion=40.0)
+    model = UnitModel(with_context(random_features(5, 3)[0]), distortion=40.0)
 
     def cost(sequence: tuple[int, ...], frames: Features) -> float:
-        table = distances(frames, model.centroids)
+        table = distances(with_context(frames), model.centroids)
         changes = sum(a != b for a, b in itertools.pairwise(sequence))
         return (
             float(table[np.arange(len(sequence)), list(sequence)].sum())
@@ -109,7 +145,7 @@ def test_assignment_is_the_cheapest_of_all_sequences(penalty: float) -> None:
 
 def test_batches_do_not_change_the_assignment(monkeypatch: pytest.MonkeyPatch) -> None:
     features = random_features(6, 30, 3, 17, 30, 8)
-    model = UnitModel(random_features(7, 9)[0], distortion=30.0)
+    model = UnitModel(with_context(random_features(7, 9)[0]), distortion=30.0)
     together = assign_units(features, model, 0.4)
     monkeypatch.setattr(units, "BATCH_COSTS", 1)
     for one, other in zip(together, assign_units(features, model, 0.4), strict=True):
@@ -148,8 +184,8 @@ def test_models_are_saved_without_pickle_and_byte_for_byte(tmp_path: Path) -> No
 def test_bad_model_files(tmp_path: Path) -> None:
     (tmp_path / "text.npz").write_text("not a model")
     np.savez(tmp_path / "pickled.npz", centroids=np.array([object()]), distortion=1.0)
-    np.savez(tmp_path / "shape.npz", centroids=np.zeros((4, 3)), distortion=1.0)
-    np.savez(tmp_path / "missing.npz", centroids=np.zeros((4, NUM_MEL_BINS)))
+    np.savez(tmp_path / "shape.npz", centroids=np.zeros((4, NUM_MEL_BINS)), distortion=1.0)
+    np.savez(tmp_path / "missing.npz", centroids=np.zeros((4, NUM_FEATURES)))
     for name in ("text", "pickled", "shape", "missing"):
         with pytest.raises(ValueError, match=f"{name}.npz"):
             UnitModel.load(tmp_path / f"{name}.npz")
