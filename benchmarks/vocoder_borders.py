@@ -4,11 +4,9 @@
 
 Units (one utterance a line, without repeats) arrive in pieces of `--piece-units`, and each piece is written
 when it arrives, less the frames that are held back. The reference is one synthesis of the whole utterance
-with the same durations. Durations are predicted when a unit arrives, or "held": when the two units after it
-are known, so that they are those of the whole utterance.
-
-A jump is the difference of two neighbouring samples; it is large at a border if it exceeds the 99th
-percentile of the jumps within 50 ms of it in the whole synthesis.
+with the same durations; `echostream.vocoder.border_quality` says what is measured. Durations are predicted
+when a unit arrives, or "held": when the two units after it are known, so that they are those of the whole
+utterance.
 """
 
 import argparse
@@ -22,15 +20,19 @@ import torch
 from torch import Tensor
 
 from benchmarks.random_models import SIZES, random_vocoder
+from echostream.vocoder.border_quality import (
+    NEAR_MS,
+    WIDE_MS,
+    BorderSummary,
+    measure_border,
+    summarise_borders,
+)
 from echostream.vocoder.code_hifigan import CodeHiFiGANVocoder
 from echostream.vocoder.config import read_config_file
 from echostream.vocoder.receptive_field import duration_receptive_field_units
 from echostream.vocoder.synthesis import read_units
 
 HOLD_BACK_FRAMES = (0, 1, 2, 4, 8, 12, 21)
-NEAR_MS, WIDE_MS = 5, 50
-FFT_SAMPLES, HOP_SAMPLES = 256, 64
-JUMP_QUANTILE = 0.99
 
 
 @dataclass
@@ -43,32 +45,13 @@ class Utterance:
 
 
 @dataclass
-class Border:
-    """Measures of one border; energies are sums of squares over a window around it."""
-
-    near_error: float
-    near_signal: float
-    wide_error: float
-    wide_signal: float
-    spectral_distance_db: float
-    jump: float  # in units of the 99th percentile of the whole synthesis' jumps around the border
-    whole_jump: float
-
-
-@dataclass
 class Row:
     """One line of the table."""
 
     hold_back_frames: int
     durations_held: bool
-    num_borders: int
-    near_error_db: float
-    wide_error_db: float
-    log_spectral_distance_db: float
-    borders_with_large_jump: float
-    borders_with_large_jump_in_whole_synthesis: float
-    largest_jump: float
     delay_ms: float
+    quality: BorderSummary
 
 
 def pieces(units: Tensor, piece_units: int) -> Iterator[tuple[Tensor, bool]]:
@@ -106,43 +89,6 @@ def stream(
     return torch.cat(written), borders
 
 
-def log_spectrum(samples: Tensor) -> Tensor:
-    """Spectrogram in dB, floored 80 dB below its maximum."""
-    window = torch.hann_window(FFT_SAMPLES)
-    spectrum = torch.stft(samples, FFT_SAMPLES, HOP_SAMPLES, window=window, return_complex=True).abs()
-    return 20 * torch.log10(spectrum.clamp(min=float(spectrum.max()) * 1e-4 + 1e-12))
-
-
-def measure_border(streamed: Tensor, whole: Tensor, border: int, sample_rate: int) -> Border:
-    """Compare a stream with the whole synthesis around one border."""
-
-    def around(samples: Tensor, milliseconds: int) -> Tensor:
-        reach = sample_rate * milliseconds // 1000
-        return samples[max(0, border - reach) : border + reach]
-
-    def energy(samples: Tensor) -> float:
-        return float(samples.double().square().sum())
-
-    error = streamed - whole
-    local, local_whole = around(streamed, WIDE_MS), around(whole, WIDE_MS)
-    distance = (log_spectrum(local) - log_spectrum(local_whole)).square().mean(dim=0).sqrt().mean()
-    usual = float(local_whole.diff().abs().quantile(JUMP_QUANTILE)) + 1e-9
-    return Border(
-        near_error=energy(around(error, NEAR_MS)),
-        near_signal=energy(around(whole, NEAR_MS)),
-        wide_error=energy(around(error, WIDE_MS)),
-        wide_signal=energy(local_whole),
-        spectral_distance_db=float(distance),
-        jump=float((streamed[border] - streamed[border - 1]).abs()) / usual,
-        whole_jump=float((whole[border] - whole[border - 1]).abs()) / usual,
-    )
-
-
-def decibels(error: float, signal: float) -> float:
-    """Error energy relative to the signal's, in dB."""
-    return float(10 * torch.log10(torch.tensor((error + 1e-20) / (signal + 1e-20))))
-
-
 def measure(
     vocoder: CodeHiFiGANVocoder, utterances: Sequence[Utterance], piece_units: int, hold_back: int, held: bool
 ) -> Row:
@@ -157,18 +103,8 @@ def measure(
         num_units += durations.numel()
     frame_ms = 1000 * vocoder.code_hop_samples / vocoder.sample_rate
     held_frames = num_frames / num_units * duration_receptive_field_units() if held else 0.0
-    return Row(
-        hold_back_frames=hold_back,
-        durations_held=held,
-        num_borders=len(borders),
-        near_error_db=decibels(sum(b.near_error for b in borders), sum(b.near_signal for b in borders)),
-        wide_error_db=decibels(sum(b.wide_error for b in borders), sum(b.wide_signal for b in borders)),
-        log_spectral_distance_db=sum(b.spectral_distance_db for b in borders) / len(borders),
-        borders_with_large_jump=sum(b.jump > 1 for b in borders) / len(borders),
-        borders_with_large_jump_in_whole_synthesis=sum(b.whole_jump > 1 for b in borders) / len(borders),
-        largest_jump=max(b.jump for b in borders),
-        delay_ms=frame_ms * (hold_back + held_frames),
-    )
+    delay_ms = frame_ms * (hold_back + held_frames)
+    return Row(hold_back, held, delay_ms, summarise_borders(borders))
 
 
 def duration_changes(utterances: Sequence[Utterance]) -> dict[str, float]:
@@ -195,10 +131,12 @@ def print_table(rows: Sequence[Row]) -> None:
     )
     print("|---|---|---|---|---|---|---|---|")
     for row in rows:
+        quality = row.quality
         print(
             f"| {row.hold_back_frames} | {'yes' if row.durations_held else 'no'} | {row.delay_ms:.0f} "
-            f"| {row.near_error_db:.1f} | {row.wide_error_db:.1f} | {row.log_spectral_distance_db:.2f} "
-            f"| {100 * row.borders_with_large_jump:.1f} | {row.largest_jump:.2f} |"
+            f"| {quality.near_error_db:.1f} | {quality.wide_error_db:.1f} "
+            f"| {quality.log_spectral_distance_db:.2f} | {100 * quality.large_jumps:.1f} "
+            f"| {quality.largest_jump:.2f} |"
         )
 
 

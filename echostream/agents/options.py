@@ -65,7 +65,11 @@ def add_session_args(parser: ArgumentParser) -> None:
         help="compute everything again at every chunk, as StreamSpeech's agents do; slow, for comparison",
     )
     parser.add_argument(
-        "--extra-output-dir", type=str, default=None, help="folder for asr.txt, st.txt and unit.txt"
+        "--extra-output-dir",
+        type=str,
+        default=None,
+        help="folder for asr.txt, st.txt, unit.txt and steps.jsonl, the times of words and steps "
+        "(default: --output)",
     )
     parser.add_argument(
         "--output-asr-translation",

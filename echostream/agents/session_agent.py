@@ -1,5 +1,6 @@
 """What the agents that hear speech share: a session fed with SimulEval's segments."""
 
+import time
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
@@ -74,6 +75,7 @@ class SessionAgent(ModelAgent):
 
     def step(self, source: list[Any], *, is_final: bool) -> StepOutput:
         """Give the session samples: floats, or a list of floats for each moment of several channels."""
+        begin_s = time.perf_counter()
         sample_rate = self.states.source_sample_rate or None
         if self.session is None:
             if not source and not is_final:
@@ -81,5 +83,5 @@ class SessionAgent(ModelAgent):
             self.session = self.translator.start(sample_rate=sample_rate or SAMPLE_RATE)
         output = self.session.step(np.asarray(source), is_final=is_final, sample_rate=sample_rate)
         assert self.text_log is not None
-        self.text_log.add(output)
+        self.text_log.add(output, compute_ms=1000 * (time.perf_counter() - begin_s))
         return output

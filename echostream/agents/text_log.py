@@ -1,23 +1,25 @@
-"""The texts beside an agent's output: printed as they grow, and kept in files."""
+"""The texts beside an agent's output: printed as they grow, and kept in files with the time of each step."""
 
 from argparse import Namespace
 from pathlib import Path
 
 from echostream.inference.options import Output
 from echostream.inference.outputs import StepOutput
+from echostream.inference.step_record import STEPS_FILE, StepRecord
 
 _FILES = {
-    Output.TRANSCRIPTION: ("asr.txt",),
-    Output.TEXT: ("asr.txt", "st.txt"),
-    Output.SPEECH: ("asr.txt", "st.txt", "unit.txt"),
+    Output.TRANSCRIPTION: ("asr.txt", STEPS_FILE),
+    Output.TEXT: ("asr.txt", "st.txt", STEPS_FILE),
+    Output.SPEECH: ("asr.txt", "st.txt", "unit.txt", STEPS_FILE),
 }
 
 
 class TextLog:
     """Prints transcription and translation when they change; writes one line an utterance to the extra files.
 
-    What is printed ends with what is tentative. Files of an earlier run are emptied, unless SimulEval
-    continues it (`--continue-unfinished`).
+    What is printed ends with what is tentative. The files are in `--extra-output-dir`, or else beside
+    SimulEval's log. Files of an earlier run are emptied, unless SimulEval continues it
+    (`--continue-unfinished`).
 
     Args:
         args: the agent's options.
@@ -28,8 +30,9 @@ class TextLog:
         self._prints = bool(args.output_asr_translation)
         self._has_translation = output is not Output.TRANSCRIPTION
         self._paths: tuple[Path, ...] = ()
-        if args.extra_output_dir is not None:
-            folder = Path(args.extra_output_dir)
+        chosen = args.extra_output_dir or getattr(args, "output", None)
+        if chosen is not None:
+            folder = Path(chosen)
             folder.mkdir(parents=True, exist_ok=True)
             self._paths = tuple(folder / name for name in _FILES[output])
             if not getattr(args, "continue_unfinished", False):
@@ -42,10 +45,11 @@ class TextLog:
         self._source_words: list[str] = []
         self._target_words: list[str] = []
         self._units: list[int] = []
+        self._steps = StepRecord()
         self._printed = {"Streaming ASR": "", "Simultaneous translation": ""}
 
-    def add(self, output: StepOutput) -> None:
-        """Take what a step made final; print what changed, and write the files at the end."""
+    def add(self, output: StepOutput, compute_ms: float) -> None:
+        """Take what a step of `compute_ms` made final; print what changed, and write the files at the end."""
         self._source_words += [word.text for word in output.source_words]
         self._target_words += [word.text for word in output.target_words]
         if self._prints:
@@ -54,6 +58,7 @@ class TextLog:
                 self._print("Simultaneous translation", self._target_words, output.tentative_target_text)
         if self._paths:
             self._units += output.units
+            self._steps.add(output, compute_ms)
             if output.is_final:
                 self._write()
 
@@ -68,6 +73,7 @@ class TextLog:
             "asr.txt": " ".join(self._source_words),
             "st.txt": " ".join(self._target_words),
             "unit.txt": " ".join(map(str, self._units)),
+            STEPS_FILE: self._steps.to_json(),
         }
         for path in self._paths:
             with path.open("a", encoding="utf-8") as stream:

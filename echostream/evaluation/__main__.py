@@ -1,5 +1,5 @@
-"""`simuleval` with the repairs made: `python -m echostream.evaluation [simuleval's options]`."""
+"""The same as `echostream-eval`: `python -m echostream.evaluation --help`."""
 
-from simuleval.cli import main
+from echostream.evaluation.cli import main
 
 main()

@@ -1,8 +1,10 @@
-"""Latency metrics of speech output that tell ideal and computation-aware times apart.
+"""Latency metrics of speech output that tell ideal and computation-aware times apart, and processing time.
 
 For: SimulEval 1.1.4. Symptom: EndOffset, RTF and Discontinuity use ideal times even where they are reported
 as computation-aware. Without `--computation-aware` the figures are those of SimulEval's own formulas.
 """
+
+from collections.abc import Mapping
 
 from simuleval.evaluator.instance import Instance
 from simuleval.evaluator.scorers.latency_scorer import (
@@ -43,7 +45,7 @@ class RepairedEndOffsetScorer(EndOffsetScorer):
 
 @register_latency_scorer("RTF")
 class RepairedRTFScorer(RTFScorer):
-    """When the output ends, in lengths of the source."""
+    """When the output ends, in lengths of the source; `ProcessingRTF` is how long the computation takes."""
 
     def compute(self, ins: Instance) -> float:
         """The score of one utterance."""
@@ -78,3 +80,45 @@ class RepairedDiscontinuityNumScorer(DiscontinuityNumScorer):
     def compute(self, ins: Instance) -> int:
         """The score of one utterance."""
         return len(playback_of(self, ins).silences)
+
+
+@register_latency_scorer("ProcessingRTF")
+class ProcessingRTFScorer(LatencyScorer):
+    """The true real-time factor: time that the system computed, in lengths of the source.
+
+    The corpus score is total time by total length. It is never ideal, so there is no ProcessingRTF_CA.
+    """
+
+    is_always_aware = True
+
+    @property
+    def metric_name(self) -> str:
+        """The same with and without `--computation-aware`."""
+        return "ProcessingRTF"
+
+    def compute(self, ins: Instance) -> float:
+        """The score of one utterance.
+
+        Raises:
+            ValueError: for a log without processing times.
+        """
+        return _processing_ms(ins) / float(ins.source_length)
+
+    def __call__(self, instances: Mapping[int, Instance]) -> float:
+        """The corpus score; utterances without output count too."""
+        heard = [instance for instance in instances.values() if instance.source_length > 0]
+        if not heard:
+            raise ValueError(f"{self.metric_name} cannot be computed: no utterance has a source")
+        for instance in heard:
+            instance.metrics[self.metric_name] = self.compute(instance)
+        return sum(map(_processing_ms, heard)) / sum(float(instance.source_length) for instance in heard)
+
+
+def _processing_ms(instance: Instance) -> float:
+    time_ms = getattr(instance, "processing_ms", None)
+    if time_ms is None:
+        raise ValueError(
+            f"instance {instance.index}: the log has no processing_ms, which EchoStream's repairs write: run "
+            "the evaluation again, or leave ProcessingRTF out of --latency-metrics"
+        )
+    return float(time_ms)

@@ -28,15 +28,19 @@ OUTPUTS = (
 
 @dataclass(frozen=True)
 class Score:
-    """One line of the result; WER is in per cent."""
+    """One line of the result; WER is in per cent.
+
+    `length_ratio` is the length of the output over that of the reference, in words (or units).
+    """
 
     name: str
     bleu: float
     wer: float
+    length_ratio: float
     signature: str
 
     def __str__(self) -> str:
-        return f"{self.name}\tBLEU {self.bleu:.2f}\tWER {self.wer:.2f}\t{self.signature}"
+        return f"{self.name}\tBLEU {self.bleu:.2f}\tWER {self.wer:.2f}\tLENGTH {self.length_ratio:.3f}\t{self.signature}"
 
 
 def read_table(path: Path) -> dict[str, dict[str, str]]:
@@ -63,7 +67,8 @@ def score(name: str, hypotheses: Sequence[str], references: Sequence[str]) -> Sc
     bleu = float(metric.corpus_score(list(hypotheses), [list(references)]).score)
     pairs = zip(hypotheses, references, strict=True)
     errors = sum(editdistance.eval(left.split(), right.split()) for left, right in pairs)
-    return Score(name, bleu, 100.0 * errors / num_words, str(metric.get_signature()))
+    length_ratio = sum(len(line.split()) for line in hypotheses) / num_words
+    return Score(name, bleu, 100.0 * errors / num_words, length_ratio, str(metric.get_signature()))
 
 
 def evaluate(manifest: Path, results: Path, split: str) -> list[Score]:

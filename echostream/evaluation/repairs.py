@@ -9,29 +9,39 @@
 | `metric_name` | metrics.tsv is overwritten with computation-aware values |
 | `write_target_type` | config.yaml says that text output is speech |
 | `text_to_speech` | speech made from text cannot be evaluated: KeyError |
-| `asr_bleu` | a score that cannot be computed is 0.0 with exit code 0 |
+| `allow_no_quality` | `--quality-metrics` needs a metric, which speech does not have without a recogniser |
+| `asr_bleu`, `text_scorers` | a score that cannot be computed is 0.0 with exit code 0 |
+| `source_audio`, `instances` | all audio, in and out, is held in memory as Python floats |
 
 Each can go when SimulEval no longer shows its symptom; `apply` refuses another version, so that
 this is looked at.
-Not repaired: remote evaluation, `--slurm`, and that all audio is held in memory as Python floats.
+Not repaired: remote evaluation and `--slurm`.
 """
 
 import functools
 import importlib.metadata
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
 import yaml
+from simuleval import options
+from simuleval.data.dataloader import SpeechToTextDataloader
 from simuleval.evaluator.evaluator import SentenceLevelEvaluator
 from simuleval.evaluator.instance import INSTANCE_TYPE_DICT, LogInstance
 from simuleval.evaluator.scorers.latency_scorer import LATENCY_SCORERS_NAME_DICT, LatencyScorer
 
-from echostream.evaluation import asr_bleu, latency_scorers, text_to_speech
-from echostream.evaluation.instances import RepairedSpeechToSpeechInstance, SpeechLogInstance, is_speech_log
+from echostream.evaluation import asr_bleu, latency_scorers, text_scorers, text_to_speech
+from echostream.evaluation.instances import (
+    MeasuredSpeechToTextInstance,
+    RepairedSpeechToSpeechInstance,
+    SpeechLogInstance,
+    is_speech_log,
+)
+from echostream.evaluation.source_audio import SourceAudio
 
 SIMULEVAL_VERSION = "1.1.4"
-REPAIRED_SCORERS = (asr_bleu, latency_scorers)  # importing them registers their scorers
+REPAIRED_SCORERS = (asr_bleu, latency_scorers, text_scorers)  # importing them registers their scorers
 
 _MARK = "_echostream_repair"
 
@@ -58,6 +68,8 @@ def separate_ideal_from_aware() -> None:
         evaluator = original(cls, args)
         for name in args.latency_metrics:
             evaluator.latency_scorers[name].computation_aware = False
+            if getattr(evaluator.latency_scorers[name], "is_always_aware", False):
+                evaluator.latency_scorers.pop(name + "_CA", None)
         return evaluator
 
     SentenceLevelEvaluator.from_args = classmethod(from_args)
@@ -67,6 +79,11 @@ def metric_name(scorer: LatencyScorer) -> str:
     """The metric's column: computation-aware ones have the suffix _CA, as in SimulEval's table."""
     name: str = LATENCY_SCORERS_NAME_DICT[type(scorer).__name__]
     return name + "_CA" if scorer.computation_aware else name
+
+
+def lazy_source(dataloader: SpeechToTextDataloader, source: str | Path) -> SourceAudio:
+    """The source of an utterance, which is not read yet."""
+    return SourceAudio(source)
 
 
 def write_target_type() -> None:
@@ -81,6 +98,22 @@ def write_target_type() -> None:
             (Path(evaluator.output) / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
 
     SentenceLevelEvaluator.__init__ = __init__
+
+
+def allow_no_quality() -> None:
+    """`--quality-metrics` without a metric: latencies only.
+
+    For `echostream-eval`; plain `simuleval` has defined its options before an agent is imported.
+    """
+    original = options.add_evaluator_args
+
+    @functools.wraps(original)
+    def add_evaluator_args(parser: ArgumentParser) -> None:
+        original(parser)
+        # SimulEval's parsers let a later definition of an option take the place of an earlier one.
+        parser.add_argument("--quality-metrics", nargs="*", default=["BLEU"], help="Quality metrics, or none")
+
+    options.add_evaluator_args = add_evaluator_args
 
 
 def apply() -> None:
@@ -99,9 +132,12 @@ def apply() -> None:
         return
     for source in ("speech", "youtube"):
         INSTANCE_TYPE_DICT[f"{source}-speech"] = RepairedSpeechToSpeechInstance
+        INSTANCE_TYPE_DICT[f"{source}-text"] = MeasuredSpeechToTextInstance
+    SpeechToTextDataloader.preprocess_source = lazy_source
     text_to_speech.register()
     SentenceLevelEvaluator.build_instances_from_log = build_instances_from_log
     separate_ideal_from_aware()
     LatencyScorer.metric_name = property(metric_name)
     write_target_type()
+    allow_no_quality()
     setattr(SentenceLevelEvaluator, _MARK, True)

@@ -5,13 +5,15 @@ import hashlib
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from echostream.evaluation.asr_bleu import REPORT_NAME
+from echostream.evaluation.quality_files import quality_file
 
 RUN_FOLDER = re.compile(r"chunk_size=(\d+)")
 AWARE_SUFFIX = "_CA"
@@ -30,6 +32,7 @@ class Task:
         name: short name, used for files.
         title: in words.
         quality: the metric of quality, a column of scores.tsv.
+        other_qualities: metrics that stand beside it where they were measured.
         script: the script in scripts/fr-en that runs it.
         offline: the offline score on the same scale: a line of scores.txt, and the score in that line.
     """
@@ -39,6 +42,7 @@ class Task:
     quality: str
     script: str
     offline: tuple[str, str]
+    other_qualities: tuple[str, ...] = ()
 
 
 SPEECH = Task(
@@ -47,6 +51,7 @@ SPEECH = Task(
     "ASR_BLEU",
     "simuleval.simul-s2st.sh",
     ("translation, speech", "BLEU"),
+    ("ASR_BLEU_NO_SILENCE",),
 )
 TEXT = Task(
     "s2tt",
@@ -54,6 +59,7 @@ TEXT = Task(
     "BLEU",
     "simuleval.simul-s2tt.sh",
     ("translation, text", "BLEU"),
+    ("CHRF",),
 )
 RECOGNITION = Task(
     "asr", "Streaming recognition", "WER", "simuleval.streaming-asr.sh", ("recognition", "WER")
@@ -74,6 +80,7 @@ class Run:
         num_utterances: how many utterances were scored.
         test_set: a digest of their references.
         quality_note: how the quality was measured, where it is noted down.
+        repeat: its number, from 1, among the runs of this system, task and chunk size: one for each seed.
     """
 
     system: str
@@ -84,6 +91,12 @@ class Run:
     num_utterances: int
     test_set: str
     quality_note: str
+    repeat: int = 1
+
+    @property
+    def label(self) -> str:
+        """The system, and which of its runs it is where there are several."""
+        return self.system if self.repeat == 1 else f"{self.system} ({self.repeat})"
 
     @property
     def scores_file(self) -> Path:
@@ -129,16 +142,17 @@ def read_results(
 
     Args:
         folders: folders with ``chunk_size=…`` in them, or with scores.txt of the offline script.
-        names: what the systems are called; by default, as the folders.
+        names: what the systems are called; by default, as the folders. Folders of one name are of one
+            system: of its tasks, and of models of it that differ in their seed (`Run.repeat`).
 
     Raises:
-        ReportError: for a folder without results, an unfinished run, or two systems of one name.
+        ReportError: for a folder without results, an unfinished run, or folders of one name without names.
     """
     paths = list(folders)
     systems = [path.absolute().name for path in paths] if names is None else list(names)
     if len(systems) != len(paths):
         raise ReportError(f"--names needs one name for each folder: {len(systems)} for {len(paths)}")
-    if len(set(systems)) < len(systems):
+    if names is None and len(set(systems)) < len(systems):
         raise ReportError(f"two systems have the same name; tell them apart with --names: {systems}")
     runs: list[Run] = []
     offline: list[OfflineScore] = []
@@ -153,7 +167,17 @@ def read_results(
             )
         runs += sorted(found, key=lambda run: run.chunk_ms)
         offline += scores
-    return runs, offline
+    return _number_repeats(runs), offline
+
+
+def _number_repeats(runs: Iterable[Run]) -> list[Run]:
+    seen: Counter[tuple[str, str, int]] = Counter()
+    numbered = []
+    for run in runs:
+        key = (run.system, run.task.name, run.chunk_ms)
+        seen[key] += 1
+        numbered.append(replace(run, repeat=seen[key]))
+    return numbered
 
 
 def read_run(folder: Path, system: str) -> Run:
@@ -171,7 +195,7 @@ def read_run(folder: Path, system: str) -> Run:
             f"{folder}: not a finished run: it has no {', '.join(missing)}; run its script again"
         )
     scores = _read_scores(folder / "scores.tsv")
-    references = _read_references(folder / "instances.log")
+    references = [str(entry.get("reference") or "") for entry in read_log(folder)]
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     task = SPEECH if config["target_type"] == "speech" else RECOGNITION if "WER" in scores else TEXT
     return Run(
@@ -182,7 +206,7 @@ def read_run(folder: Path, system: str) -> Run:
         scores=scores,
         num_utterances=len(references),
         test_set=hashlib.sha256("\n".join(references).encode()).hexdigest(),
-        quality_note=_quality_note(folder),
+        quality_note=_quality_note(folder, task.quality),
     )
 
 
@@ -197,20 +221,26 @@ def _read_scores(path: Path) -> dict[str, float]:
         raise ReportError(f"{path}: not a table of numbers: {error}") from error
 
 
-def _read_references(path: Path) -> list[str]:
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """Read instances.log of a run, an entry for each utterance.
+
+    Raises:
+        ReportError: when a line is cut short.
+    """
+    path = folder / "instances.log"
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
     except json.JSONDecodeError as error:
         raise ReportError(f"{path}: a line is cut short: the run was interrupted; run it again") from error
-    return [str(line.get("reference") or "") for line in lines]
 
 
-def _quality_note(folder: Path) -> str:
-    path = folder / REPORT_NAME
+def _quality_note(folder: Path, metric: str) -> str:
+    path = quality_file(folder, metric)
     if not path.is_file():
         return ""
     note = json.loads(path.read_text(encoding="utf-8"))
-    return f"{note['signature']}; {note['normalization']}; recogniser: {note['recogniser']}"
+    recogniser = (note["normalization"], f"recogniser: {note['recogniser']}") if "recogniser" in note else ()
+    return "; ".join([note["signature"], *recogniser])
 
 
 def read_offline_scores(folder: Path, system: str) -> list[OfflineScore]:
@@ -228,8 +258,9 @@ def read_offline_scores(folder: Path, system: str) -> list[OfflineScore]:
         except ValueError as error:
             raise ReportError(f"{path}: not a line of scores: {line!r}") from error
         found.append(OfflineScore(system, output, values, signature, path))
-    note = folder / REPORT_NAME
+    note = quality_file(folder, SPEECH.quality)
     if note.is_file():
         score = float(json.loads(note.read_text(encoding="utf-8"))["score"])
-        found.append(OfflineScore(system, SPEECH.offline[0], {"BLEU": score}, _quality_note(folder), note))
+        signature = _quality_note(folder, SPEECH.quality)
+        found.append(OfflineScore(system, SPEECH.offline[0], {"BLEU": score}, signature, note))
     return found

@@ -13,7 +13,7 @@ from pathlib import Path
 from simuleval.data.dataloader import GenericDataloader
 from simuleval.data.dataloader.dataloader import register_dataloader_class
 from simuleval.data.segments import EmptySegment, Segment, TextSegment
-from simuleval.evaluator.instance import INSTANCE_TYPE_DICT
+from simuleval.evaluator.instance import INSTANCE_TYPE_DICT, Instance
 
 from echostream.evaluation.instances import RepairedSpeechOutputInstance
 
@@ -68,19 +68,14 @@ class TextToSpeechDataloader(GenericDataloader):
         return cls(source, target)
 
 
-class TextToSpeechInstance(RepairedSpeechOutputInstance):
-    """One sentence of text, and the speech made from it.
+class SpokenWordsInstance(Instance):
+    """A sentence of text as a source, where each word takes `source_word_ms`."""
 
-    Args:
-        index: number of the sentence.
-        dataloader: where it comes from.
-        args: SimulEval's options, and `source_word_ms`.
-    """
+    start_time: float | None
 
     def __init__(self, index: int, dataloader: TextToSpeechDataloader, args: Namespace) -> None:
         super().__init__(index, dataloader, args)
         self.source_finished_reading = False
-        self.start_time: float | None = None
 
     def send_source(self, segment_size: int = 1) -> Segment:
         """Return the next words, `segment_size` at a time; `step` counts those that were sent."""
@@ -111,6 +106,16 @@ class TextToSpeechInstance(RepairedSpeechOutputInstance):
         """Milliseconds until so many words are there, and the time that was spent on them."""
         assert self.start_time is not None
         return self.step_to_delay(step) + (current_time - self.start_time) * 1000
+
+
+class TextToSpeechInstance(RepairedSpeechOutputInstance, SpokenWordsInstance):
+    """One sentence of text, and the speech made from it.
+
+    Args:
+        index: number of the sentence.
+        dataloader: where it comes from.
+        args: SimulEval's options, and `source_word_ms`.
+    """
 
 
 def register() -> None:

@@ -1,4 +1,4 @@
-"""Transcribing wav files with a recogniser that is on this machine."""
+"""Transcribing wav files with a recogniser that is on this machine; `asr_models` chooses one."""
 
 import shlex
 import shutil
@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
+
+from tqdm import tqdm
 
 PLACEHOLDER = "{wav}"
 
@@ -15,7 +17,11 @@ class TranscriptionError(RuntimeError):
 
 
 class Transcriber(Protocol):
-    """A recogniser."""
+    """A recogniser.
+
+    `name` says which, with all that its transcripts depend on: it is kept beside the scores. `transcribe`
+    returns the transcript of a wav file, and raises `TranscriptionError` (`AudioError` for a bad file).
+    """
 
     name: str
 
@@ -23,7 +29,7 @@ class Transcriber(Protocol):
 
 
 class CommandTranscriber:
-    """Any program that prints the transcript of a wav file.
+    """Any program that prints the transcript of a wav file; it is started for each file.
 
     Args:
         command: its command line; `{wav}` stands for the file, which is appended where there is none.
@@ -57,15 +63,35 @@ class CommandTranscriber:
         return " ".join(result.stdout.split())
 
 
+class RememberingTranscriber:
+    """A recogniser that hears each file once, however many scores need its transcript.
+
+    Args:
+        transcriber: who listens.
+    """
+
+    def __init__(self, transcriber: Transcriber) -> None:
+        self.name = transcriber.name
+        self._transcriber = transcriber
+        self._transcripts: dict[tuple[Path, int, int], str] = {}
+
+    def transcribe(self, wav: Path) -> str:
+        """The transcript of a file; one that was written again is heard again."""
+        stat = wav.stat()
+        key = (wav.absolute(), stat.st_mtime_ns, stat.st_size)
+        if key not in self._transcripts:
+            self._transcripts[key] = self._transcriber.transcribe(wav)
+        return self._transcripts[key]
+
+
 def transcribe_all(transcriber: Transcriber, wavs: Sequence[Path | None]) -> list[str]:
-    """Transcripts in order; None (no speech was produced) gives an empty one.
+    """Transcripts in order; None (no speech was produced) gives an empty one. A terminal sees the progress.
 
     Raises:
         TranscriptionError: when a file is missing or the recogniser fails.
     """
-    transcripts = []
     for wav in wavs:
         if wav is not None and not wav.is_file():
             raise TranscriptionError(f"{wav}: no such output; SimulEval's folder was moved or changed")
-        transcripts.append("" if wav is None else transcriber.transcribe(wav))
-    return transcripts
+    progress = tqdm(wavs, desc="transcribing", unit="file", disable=None)
+    return ["" if wav is None else transcriber.transcribe(wav) for wav in progress]

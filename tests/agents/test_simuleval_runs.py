@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from echostream.inference.step_record import STEPS_FILE, StepRecord
 from tests.agents.conftest import RunAgent, entry_file, model_options, read_lines, read_log, simulate
 from tests.inference.fakes import noise
 from tests.inference.tiny_checkpoint import TinyCheckpoint
@@ -45,12 +46,25 @@ def test_speech_to_speech(
         assert info["delays"][0] < info["source_length"]
         assert all(late > delay for late, delay in zip(info["elapsed"], info["delays"], strict=True))
     assert log[2]["durations"] == units[2] == []
+    records = [StepRecord.from_json(line) for line in read_lines(tmp_path / "extra" / STEPS_FILE)]
+    for info, spoken, record in zip(log, units, records, strict=True):
+        assert record.heard_ms == sorted(record.heard_ms)
+        assert record.heard_ms[-1] == int(info["source_length"])
+        assert set(record.heard_ms[:-1]) <= set(range(320, 10000, 320))
+        assert len(record.compute_ms) == len(record.num_units) == len(record.heard_ms)
+        assert min(record.compute_ms) > 0
+        assert sum(record.num_units) == len(spoken)
+        assert all(word.known_ms in record.heard_ms for word in record.source_words)
+        assert all(word.known_ms >= word.source_ms for word in record.source_words)
     printed = capsys.readouterr().out
     translations = read_lines(tmp_path / "extra" / "st.txt")
     transcriptions = read_lines(tmp_path / "extra" / "asr.txt")
     assert f"Simultaneous translation: {translations[0]}\n" in printed
     assert f"Streaming ASR: {transcriptions[1]}\n" in printed
     assert translations[2] == transcriptions[2] == ""
+    for record, translation, transcription in zip(records, translations, transcriptions, strict=True):
+        assert " ".join(word.text for word in record.target_words) == translation
+        assert " ".join(word.text for word in record.source_words) == transcription
     assert "EndOffset_CA" in (output / "scores.tsv").read_text()
 
 
@@ -73,18 +87,15 @@ def test_speech_to_text(
 
 
 @pytest.mark.parametrize("arch", ["echostream", "streamspeech"])
-def test_recognition(
-    run_agent: RunAgent, checkpoints: dict[str, TinyCheckpoint], arch: str, tmp_path: Path
-) -> None:
-    output = run_agent(
-        ASR, checkpoints[arch], "--extra-output-dir", str(tmp_path / "extra"), "--quality-metrics", "WER"
-    )
+def test_recognition(run_agent: RunAgent, checkpoints: dict[str, TinyCheckpoint], arch: str) -> None:
+    output = run_agent(ASR, checkpoints[arch], "--quality-metrics", "WER")
     log = read_log(output)
-    transcriptions = read_lines(tmp_path / "extra" / "asr.txt")
+    transcriptions = read_lines(output / "asr.txt")  # beside the log, where nothing else is said
+    assert len(read_lines(output / STEPS_FILE)) == len(log)
     assert [bool(text) for text in transcriptions] == [True, True, False]
     assert [info["prediction"] for info in log] == transcriptions
     assert log[0]["delays"][0] < log[0]["source_length"]
-    assert not (tmp_path / "extra" / "st.txt").exists()
+    assert not (output / "st.txt").exists()
 
 
 def test_recomputing_gives_the_same(

@@ -19,7 +19,12 @@ RunSimulEval = Callable[..., Path]
 def run_simuleval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunSimulEval:
     """Evaluate an agent class on sources of the given lengths; returns the output folder."""
 
-    def run(agent: str, *options: str, seconds: tuple[float, ...] = (2.0, 2.5)) -> Path:
+    def run(
+        agent: str,
+        *options: str,
+        seconds: tuple[float, ...] = (2.0, 2.5),
+        main: Callable[[], None] = simuleval.cli.main,
+    ) -> Path:
         names = []
         for index, length in enumerate(seconds):
             path = tmp_path / f"{index}.wav"
@@ -39,7 +44,7 @@ def run_simuleval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunSimulEv
         arguments += ["--agent-class", f"tests.evaluation.scripted_agent.{agent}", *options]
         monkeypatch.setattr("sys.argv", arguments)
         simuleval.utils.agent.EVALUATION_SYSTEM_LIST.clear()
-        simuleval.cli.main()
+        main()
         return output
 
     return run

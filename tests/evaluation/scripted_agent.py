@@ -2,11 +2,15 @@
 
 import time
 from typing import Any
+from weakref import WeakSet
 
 from simuleval.agents import SpeechToSpeechAgent, SpeechToTextAgent
 from simuleval.agents.actions import Action, ReadAction, WriteAction
 from simuleval.agents.states import AgentStates
 from simuleval.data.segments import SpeechSegment
+from simuleval.evaluator.instance import SpeechOutputInstance
+
+from echostream.evaluation.source_audio import SourceAudio
 
 RATE = 16000
 SPEECH_MS = {
@@ -71,3 +75,27 @@ class ScriptedTextAgent(SpeechToTextAgent):
         finished = self.states.source_finished
         text: Any = WORDS.get(self.num_calls, "end" if finished else "")
         return WriteAction(text, finished=finished) if text or finished else ReadAction()
+
+
+class HoldingAgent(SpeechToSpeechAgent):
+    """Says 100 ms at each call, and counts the seconds of sources and of output that all instances hold."""
+
+    # The test fills the first two and reads the third.
+    sources: WeakSet[SourceAudio] = WeakSet()  # noqa: RUF012
+    outputs: WeakSet[SpeechOutputInstance] = WeakSet()  # noqa: RUF012
+    held_seconds: list[tuple[float, float]] = []  # noqa: RUF012
+
+    def policy(self, states: AgentStates | None = None) -> Action:
+        heard = sum(source.num_held_bytes for source in self.sources) / 4
+        spoken = sum(len(piece) for instance in self.outputs for piece in instance.prediction_list)
+        self.held_seconds.append((heard / RATE, spoken / RATE))
+        finished = self.states.source_finished
+        segment = SpeechSegment(content=[0.1] * (RATE // 10), sample_rate=RATE, finished=finished)
+        return WriteAction(segment, finished=finished)
+
+
+class TalkativeAgent(SpeechToTextAgent):
+    """Writes a word at each call."""
+
+    def policy(self, states: AgentStates | None = None) -> Action:
+        return WriteAction("word", finished=self.states.source_finished)

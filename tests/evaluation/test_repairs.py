@@ -1,7 +1,9 @@
 """SimulEval's figures for speech output, against the definitions and against the wall clock."""
 
 import importlib.metadata
+import inspect
 import sys
+from argparse import ArgumentError, ArgumentParser
 from statistics import mean
 from typing import Any
 
@@ -9,6 +11,8 @@ import pandas
 import pytest
 import simuleval.cli
 import yaml
+from simuleval import options
+from simuleval.data.dataloader import s2t_dataloader
 from simuleval.evaluator.evaluator import SentenceLevelEvaluator
 from simuleval.evaluator.instance import LogInstance
 
@@ -166,6 +170,11 @@ def test_the_faults_are_still_there() -> None:
     info = SpeechOutputInstance.summarize(instance)
     assert info["elapsed"] == [], "RepairedSpeechToSpeechInstance can go"
     assert "silences" not in info
+    assert "samples.tolist()" in inspect.getsource(s2t_dataloader), "SourceAudio can go"
+    parser = ArgumentParser(exit_on_error=False)
+    inspect.unwrap(options.add_evaluator_args)(parser)
+    with pytest.raises(ArgumentError, match="expected at least one argument"):  # or allow_no_quality can go
+        parser.parse_args(["--quality-metrics"])
     assert not isinstance(LogInstance('{"index": 0, "durations": []}'), SpeechOutputInstance), (
         "SpeechLogInstance can go"
     )

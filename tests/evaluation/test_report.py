@@ -10,6 +10,8 @@ import yaml
 from echostream.evaluation import plots, published, report
 from echostream.evaluation.plots import Curve
 from echostream.evaluation.results import OFFLINE_SCORES
+from tests.evaluation import result_folders
+from tests.evaluation.result_folders import REFERENCES
 
 SPEECH_SCORES = {"ASR_BLEU": 20.5, "AL": 1000.4, "AL_CA": 1500.6, "RTF": 1.25, "RTF_CA": 1.5}
 TEXT_SCORES = {"BLEU": 25.125, "AL": 900.0}
@@ -50,10 +52,8 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[list[Curve], dict[
     return seen
 
 
-def test_two_systems_side_by_side(
-    tmp_path: Path, drawn: dict[str, tuple[list[Curve], dict[str, Any]]]
-) -> None:
-    for number, name in enumerate(("ours", "theirs")):
+def test_systems_side_by_side(tmp_path: Path, drawn: dict[str, tuple[list[Curve], dict[str, Any]]]) -> None:
+    for number, name in enumerate(("ours", "theirs", "others")):
         for chunk_ms in (1280, 320):
             scores = {**SPEECH_SCORES, "ASR_BLEU": 20 + number + chunk_ms / 1000, "AL": chunk_ms + number}
             folder = write_run(tmp_path / name, chunk_ms, scores)
@@ -62,7 +62,7 @@ def test_two_systems_side_by_side(
                     {"score": 1, "signature": "sig", "normalization": "lower", "recogniser": "asr {wav}"}
                 )
             )
-    run(tmp_path / "ours", tmp_path / "theirs", "--output", tmp_path / "report")
+    run(*(tmp_path / name for name in ("ours", "theirs", "others")), "--output", tmp_path / "report")
     text = (tmp_path / "report" / "report.md").read_text()
     ideal, aware = text.split("### Computation-aware latencies")
     assert "| system | chunk (ms) | ASR_BLEU | AL (ms) | RTF | from |" in ideal
@@ -78,6 +78,7 @@ def test_two_systems_side_by_side(
     assert [(curve.label, curve.points) for curve in curves] == [
         ("ours", [(320.0, 20.32), (1280.0, 21.28)]),
         ("theirs", [(321.0, 21.32), (1281.0, 22.28)]),
+        ("others", [(322.0, 22.32), (1282.0, 23.28)]),
     ]
     assert options["latency_label"] == "AL (ms), ideal"
     assert drawn["s2st_computation_aware.png"][0][0].points[0][0] == 1500.6
@@ -170,7 +171,7 @@ def test_what_is_missing_names_the_folder_and_what_to_run(tmp_path: Path) -> Non
 
 def test_names(tmp_path: Path) -> None:
     for root in ("a", "b"):
-        write_run(tmp_path / root / "same", 320, SPEECH_SCORES)
+        result_folders.write_run(tmp_path / root / "same", 320, REFERENCES, range(100, 700, 100))
     folders = (tmp_path / "a" / "same", tmp_path / "b" / "same")
     with pytest.raises(SystemExit, match="--names"):
         run(*folders, "--output", tmp_path / "report")

@@ -15,7 +15,7 @@ from tests.inference.tiny_checkpoint import make_checkpoint
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts" / "fr-en"
 
-# Stands for SimulEval: writes a run of two utterances into --output.
+# Stands for echostream-eval: writes a run of two utterances into --output.
 SIMULEVAL = """#!/bin/bash
 echo called
 while (($#)); do [[ $1 == --output ]] && folder=$2; shift; done
@@ -35,10 +35,10 @@ def executable(path: Path, text: str) -> None:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Variables of the scripts, with a stand-in for SimulEval before everything else on the path."""
+    """Variables of the scripts, with a stand-in for echostream-eval before everything else on the path."""
     binaries = tmp_path / "venv" / "bin"
     binaries.mkdir(parents=True)
-    executable(binaries / "simuleval", SIMULEVAL)
+    executable(binaries / "echostream-eval", SIMULEVAL)
     executable(binaries / "python", f'#!/bin/bash\nexec {sys.executable} "$@"\n')
     names = ("DATA", "MODEL_PATH", "VOCODER", "VOCODER_CFG")
     variables = {name: str(tmp_path / name.lower()) for name in names}
@@ -114,7 +114,7 @@ def test_dry_runs_change_nothing(environment: dict[str, str], tmp_path: Path) ->
     assert "fairseq-generate" in printed
     assert "echostream.evaluation.offline_speech" in printed
     printed = succeed("simuleval.simul-s2st.sh", environment, "--dry-run")
-    assert printed.count("simuleval --agent") == 2
+    assert printed.count("echostream-eval --task s2st") == 2
     assert "echostream.evaluation.report" in printed
     assert not (tmp_path / "runs").exists()
 
