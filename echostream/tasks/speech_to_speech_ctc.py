@@ -50,6 +50,11 @@ class SpeechToSpeechCTCTask(SpeechToSpeechTask):
             "for the one that the checkpoint (or --model-overrides) sets",
         )
         parser.add_argument(
+            "--force-reference-text",
+            action="store_true",
+            help="fairseq-generate: units of the reference text instead of the searched one",
+        )
+        parser.add_argument(
             "--on-nonfinite",
             default="stop",
             choices=["stop", "skip"],
@@ -196,6 +201,7 @@ class SpeechToSpeechCTCTask(SpeechToSpeechTask):
             options=options,
             output=output,
             use_bf16=bool(getattr(self.args, "bf16", False)),
+            force_reference_text=bool(getattr(self.args, "force_reference_text", False)),
         )
 
     def _manifest_ids(self) -> list[str] | None:

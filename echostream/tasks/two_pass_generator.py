@@ -109,6 +109,8 @@ class TwoPassGenerator:
         options: search and chunk size.
         output: where the texts go.
         use_bf16: run the model in bfloat16.
+        force_reference_text: units of the reference text instead of the searched one, which shows what text
+            to unit does by itself.
     """
 
     def __init__(
@@ -121,6 +123,7 @@ class TwoPassGenerator:
         options: SearchOptions,
         output: TextOutput,
         use_bf16: bool = False,
+        force_reference_text: bool = False,
     ) -> None:
         if len(models) != 1:
             raise ValueError(f"the two-pass generator takes one model, not an ensemble of {len(models)}")
@@ -132,6 +135,7 @@ class TwoPassGenerator:
         self.blank = blank
         self.options = options
         self.output = output
+        self.force_reference_text = force_reference_text
         self.symbols_to_strip_from_output = {unit_dictionary.eos(), blank}
         self.search = self._build_search()
 
@@ -163,7 +167,7 @@ class TwoPassGenerator:
 
         Args:
             models: as given at construction.
-            sample: a collated batch; its targets are not looked at.
+            sample: a collated batch; of its targets, only reference text is looked at, where it is forced.
             prefix_tokens: must be None.
             constraints: must be None.
         Returns:
@@ -176,7 +180,10 @@ class TwoPassGenerator:
         lengths = net_input["src_lengths"]
         encoder_out = self.model.forward_encoder(source, lengths, chunk_size=self.options.chunk_size)
         texts = self._recognise(encoder_out)
-        tokens = self._translate(source, lengths, encoder_out)
+        if self.force_reference_text:
+            tokens = self._reference(sample)
+        else:
+            tokens = self._translate(source, lengths, encoder_out)
         units = self._synthesise(tokens, encoder_out)
         hypotheses = []
         for row, index in enumerate(sample["id"].tolist()):
@@ -219,6 +226,12 @@ class TwoPassGenerator:
                 for row in range(batch_size)
             ]
         return result
+
+    def _reference(self, sample: dict[str, Any]) -> list[Tensor]:
+        """Tokens of each reference text, without the final end-of-sentence."""
+        silent = (self.text_dictionary.pad(), self.text_dictionary.eos())
+        targets = sample["multitask"][self.model.mt_task_name]["target"]
+        return [row[(row != silent[0]) & (row != silent[1])] for row in targets]
 
     def _translate(self, source: Tensor, lengths: Tensor, encoder_out: dict[str, Any]) -> list[Tensor]:
         """Tokens of the best hypothesis of each utterance, without the final end-of-sentence."""

@@ -7,17 +7,13 @@
 #   CODE_SIZE       number of target units (default: 1000)
 #   RUNS            where checkpoints and results go (default: runs/fr-en)
 #   DEVICE          cuda or cpu (default: cuda where there is one)
-# --dry-run prints the commands instead of running them; other arguments go to the main command as they are.
+# --dry-run: commands.sh. Other arguments go to the main command as they are.
 
 SCRIPT_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=scripts/environment.sh
 source "$SCRIPT_DIR/../environment.sh"
-
-DRY_RUN=0
-EXTRA_ARGS=()
-for argument in "$@"; do
-    if [[ $argument == --dry-run ]]; then DRY_RUN=1; else EXTRA_ARGS+=("$argument"); fi
-done
+# shellcheck source=scripts/commands.sh
+source "$SCRIPT_DIR/../commands.sh"
 
 ARCH=${ARCH:-echostream}
 case $ARCH in
@@ -29,22 +25,6 @@ MULTITASK_YAML=${MULTITASK_YAML:-config_mtl_asr_st_ctcst.yaml}
 CODE_SIZE=${CODE_SIZE:-1000}
 RUNS=${RUNS:-$ROOT/runs/fr-en}
 [[ -d $VENV ]] && PATH="$VENV/bin:$PATH"
-
-# need NAME WHAT: stops unless the variable NAME is set.
-need() { [[ -n ${!1:-} ]] || fail "set $1 to $2, for example  $1=… $0"; }
-
-# need_path NAME WHAT: stops unless the variable NAME holds a path that exists (not looked at in a dry run).
-need_path() {
-    need "$1" "$2"
-    ((DRY_RUN)) || [[ -e ${!1} ]] || fail "$1 is '${!1}', which does not exist; it must be $2."
-}
-
-# run COMMAND …: prints the command, and runs it unless --dry-run was given.
-run() {
-    printf '%q ' "$@"
-    printf '\n'
-    ((DRY_RUN)) || "$@"
-}
 
 if [[ -z ${DEVICE:-} ]]; then
     if command -v nvidia-smi >/dev/null && nvidia-smi >/dev/null 2>&1; then DEVICE=cuda; else DEVICE=cpu; fi

@@ -9,8 +9,8 @@
 #   MAX_UPDATE     updates of the training (default: 50000)
 #   TRAIN_FLAGS    more flags of fairseq-train (default: none)
 #   AVERAGE        how many of the last update checkpoints to average (default: 5)
-#   ASR_COMMAND    program that prints the transcript of {wav}; without it, a report with simul-s2st in it is one of
-#                  latencies only, for all stages
+#   ASR_MODEL or ASR_COMMAND  recogniser (results.sh); without, a report with simul-s2st in it is one of latencies only,
+#                  for all stages
 #   OUTPUT         the report's folder (default: $RUNS/report)
 # Checkpoints and results are in $RUNS/ARCH.simul-s2st, $RUNS/ARCH.offline-s2st.generate and so on. The variables of
 # common.sh, training.sh, simuleval.sh and results.sh hold too, but for SAVE_DIR and MODEL_PATH.
@@ -83,6 +83,6 @@ done
 if chosen report; then
     mapfile -t folders < <(for arch in "${architectures[@]}"; do results_of "$arch"; done)
     ((${#folders[@]})) || fail "$RUNS holds no results of ${architectures[*]}: run the other stages first."
-    if [[ -z ${ASR_COMMAND:-} && " ${folders[*]} " == *".simul-s2st "* ]]; then REPORT_FLAGS=(--latency-only); fi
+    if [[ ${#ASR_FLAGS[@]} == 0 && " ${folders[*]} " == *".simul-s2st "* ]]; then REPORT_FLAGS=(--latency-only); fi
     REPORT=1 report "${OUTPUT:-$RUNS/report}" "${folders[@]}"
 fi

@@ -6,8 +6,8 @@
 #   OUTPUT         results (default: $RUNS/$ARCH.offline-s2st.generate): generate-$SPLIT.{asr,txt,unit}, scores.txt,
 #                  report/report.md
 #   VOCODER, VOCODER_CFG  CodeHiFiGAN checkpoint and config: where they are given, speech is made in OUTPUT/pred_wav
-#   ASR_COMMAND    program that prints the transcript of {wav}: the speech is scored as well (asr_bleu.json)
-# FORCE, REPORT: results.sh. The other variables: common.sh.
+# With ASR_MODEL or ASR_COMMAND the speech is scored as well (asr_bleu.json).
+# FORCE: commands.sh. REPORT: results.sh. The other variables: common.sh.
 set -euo pipefail
 # shellcheck source=scripts/fr-en/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -21,8 +21,8 @@ CPU_FLAG=()
 [[ $DEVICE == cpu ]] && CPU_FLAG=(--cpu)
 if [[ -n ${VOCODER:-} ]]; then
     need_path VOCODER_CFG "the CodeHiFiGAN's config.json"
-elif [[ -n ${ASR_COMMAND:-} ]]; then
-    fail "ASR_COMMAND scores speech, which VOCODER and VOCODER_CFG make: set them as well, or leave it out."
+elif ((${#ASR_FLAGS[@]})); then
+    fail "ASR_MODEL or ASR_COMMAND scores speech, which VOCODER and VOCODER_CFG make: set them as well, or leave it out."
 fi
 
 generate=(
@@ -36,7 +36,7 @@ synthesise=(
 )
 score_speech=(
     python -m echostream.evaluation.offline_speech --manifest "$DATA/$SPLIT.tsv" --wavs "$OUTPUT/pred_wav"
-    --output "$OUTPUT" --asr-command "${ASR_COMMAND:-}"
+    --output "$OUTPUT" "${ASR_FLAGS[@]}"
 )
 
 if ! finished "$OUTPUT/scores.txt" "${generate[@]}"; then
@@ -49,7 +49,7 @@ if [[ -n ${VOCODER:-} ]] && ! finished "$OUTPUT/pred_wav.done" "${synthesise[@]}
     run "${synthesise[@]}"
     run touch "$OUTPUT/pred_wav.done"
 fi
-if [[ -n ${ASR_COMMAND:-} ]] && ! finished "$OUTPUT/asr_bleu.json" "${score_speech[@]}"; then
+if ((${#ASR_FLAGS[@]})) && ! finished "$OUTPUT/asr_bleu.json" "${score_speech[@]}"; then
     run "${score_speech[@]}"
 fi
 report "$OUTPUT/report" "$OUTPUT"

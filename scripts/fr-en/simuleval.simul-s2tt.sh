@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Simultaneous speech-to-text translation: BLEU and latency. Variables: common.sh, simuleval.sh.
+# Simultaneous speech-to-text translation: BLEU, chrF and latency. Variables: common.sh, simuleval.sh.
 set -euo pipefail
 # shellcheck source=scripts/fr-en/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 # shellcheck source=scripts/fr-en/simuleval.sh
 source "$SCRIPT_DIR/simuleval.sh"
 
-simultaneous simul-s2tt speech_to_text.s2tt target.txt \
-    --quality-metrics BLEU --latency-metrics AL AP DAL StartOffset EndOffset LAAL ATD NumChunks RTF
+simultaneous simul-s2tt s2tt target.txt

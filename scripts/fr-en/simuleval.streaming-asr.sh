@@ -6,5 +6,4 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 # shellcheck source=scripts/fr-en/simuleval.sh
 source "$SCRIPT_DIR/simuleval.sh"
 
-simultaneous streaming-asr speech_to_text.asr src.txt \
-    --quality-metrics BLEU WER --latency-metrics AL AP DAL StartOffset EndOffset LAAL ATD NumChunks RTF
+simultaneous streaming-asr asr src.txt
