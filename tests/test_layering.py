@@ -30,6 +30,7 @@ LAYERS = {
     "echostream.cvss": 4,
     "echostream.agents": 5,
     "echostream.evaluation": 5,
+    "echostream.release": 5,
     "agent": 6,
 }
 MAY_IMPORT_FAIRSEQ = {3}

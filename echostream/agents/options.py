@@ -9,15 +9,20 @@ from argparse import ArgumentParser
 from echostream.agents.option_checks import SHIFT_MS, WINDOW_MS
 from echostream.data.fbank import NUM_MEL_BINS
 
+TABLE = "table"
+"""Value of `--output-asr-translation`."""
 
-def parse_bool(text: str) -> bool:
-    """Read True/False, as `--output-asr-translation True`."""
+
+def parse_display(text: str) -> bool | str:
+    """Read True/False, as `--output-asr-translation True`, or `TABLE`."""
     lowered = text.strip().lower()
+    if lowered == TABLE:
+        return TABLE
     if lowered in {"true", "1", "yes"}:
         return True
     if lowered in {"false", "0", "no"}:
         return False
-    raise argparse.ArgumentTypeError(f"True or False is expected, not {text!r}")
+    raise argparse.ArgumentTypeError(f"True or False is expected, or {TABLE}, not {text!r}")
 
 
 def add_model_args(parser: ArgumentParser) -> None:
@@ -73,11 +78,11 @@ def add_session_args(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--output-asr-translation",
-        type=parse_bool,
+        type=parse_display,
         nargs="?",
         const=True,
         default=False,
-        help="print the transcription and the translation as they grow",
+        help=f"print the transcription and the translation as they grow; {TABLE}: new words side by side",
     )
 
 

@@ -3,6 +3,8 @@
 from argparse import Namespace
 from pathlib import Path
 
+from echostream.agents.options import TABLE
+from echostream.agents.text_table import TextTable
 from echostream.inference.options import Output
 from echostream.inference.outputs import StepOutput
 from echostream.inference.step_record import STEPS_FILE, StepRecord
@@ -17,9 +19,9 @@ _FILES = {
 class TextLog:
     """Prints transcription and translation when they change; writes one line an utterance to the extra files.
 
-    What is printed ends with what is tentative. The files are in `--extra-output-dir`, or else beside
-    SimulEval's log. Files of an earlier run are emptied, unless SimulEval continues it
-    (`--continue-unfinished`).
+    What is printed ends with what is tentative; a table has final words only. The files are in
+    `--extra-output-dir`, or else beside SimulEval's log. Files of an earlier run are emptied, unless
+    SimulEval continues it (`--continue-unfinished`).
 
     Args:
         args: the agent's options.
@@ -27,7 +29,8 @@ class TextLog:
     """
 
     def __init__(self, args: Namespace, output: Output) -> None:
-        self._prints = bool(args.output_asr_translation)
+        self._prints = args.output_asr_translation is True
+        self._table = TextTable() if args.output_asr_translation == TABLE else None
         self._has_translation = output is not Output.TRANSCRIPTION
         self._paths: tuple[Path, ...] = ()
         chosen = args.extra_output_dir or getattr(args, "output", None)
@@ -47,6 +50,8 @@ class TextLog:
         self._units: list[int] = []
         self._steps = StepRecord()
         self._printed = {"Streaming ASR": "", "Simultaneous translation": ""}
+        if self._table is not None:
+            self._table.reset()
 
     def add(self, output: StepOutput, compute_ms: float) -> None:
         """Take what a step of `compute_ms` made final; print what changed, and write the files at the end."""
@@ -56,6 +61,8 @@ class TextLog:
             self._print("Streaming ASR", self._source_words, output.tentative_source_text)
             if self._has_translation:
                 self._print("Simultaneous translation", self._target_words, output.tentative_target_text)
+        if self._table is not None:
+            self._table.add(output)
         if self._paths:
             self._units += output.units
             self._steps.add(output, compute_ms)

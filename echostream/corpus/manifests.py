@@ -24,19 +24,6 @@ MANIFEST_COLUMNS = (
     "src_lang",
     "tgt_lang",
 )
-# The preset echostream_mini; the names are those of the YAML's echostream: block.
-MINI_ENCODER = {
-    "encoder_layers": 6,
-    "encoder_embed_dim": 144,
-    "encoder_ffn_embed_dim": 576,
-    "encoder_attention_heads": 4,
-    "conv_channels": 256,
-    "segment_length": 8,
-    "segment_lengths": "4,8,16,32",
-    "left_context_length": 30,
-    "right_context_length": 0,
-    "memory_size": 8,
-}
 MINI_TEXT_DECODER: dict[str, Any] = {
     "decoder_layers": 2,
     "decoder_embed_dim": 144,
@@ -114,17 +101,24 @@ def write_vocoder_list(path: Path, utterances: Iterable[tuple[str, Sequence[int]
 
 
 def write_simuleval_lists(
-    folder: Path, sources: Sequence[Path], targets: Sequence[str], transcripts: Sequence[str]
+    folder: Path,
+    sources: Sequence[Path],
+    targets: Sequence[str],
+    transcripts: Sequence[str],
+    target_speech: Sequence[Path] | None = None,
 ) -> list[Path]:
-    """Write wav_list.txt, target.txt and src.txt, one utterance a line.
+    """Write wav_list.txt, target.txt and src.txt, one utterance a line, and of `target_speech`
+    target_wav_list.txt.
 
-    The sources are absolute, since SimulEval opens them from its working directory.
+    The audio files are absolute, since SimulEval opens them from its working directory.
     """
     contents = {
         "wav_list.txt": [str(source.resolve()) for source in sources],
         "target.txt": list(targets),
         "src.txt": list(transcripts),
     }
+    if target_speech is not None:
+        contents["target_wav_list.txt"] = [str(target.resolve()) for target in target_speech]
     for name, lines in contents.items():
         write_text(folder / name, "".join(line + "\n" for line in lines))
     return [folder / name for name in contents]
@@ -179,10 +173,13 @@ def multitask_config(source_dictionary: str, target_dictionary: str) -> dict[str
 
 
 def write_configs(root: Path, source_dictionary: str, target_dictionary: str) -> list[Path]:
-    """Write the data configurations (without and with the encoder's block) and that of the text tasks."""
+    """Write the data configurations, by the names that the scripts ask for, and that of the text tasks.
+
+    There is no block of encoder settings: it would win over the preset that `--arch` names.
+    """
     configs = {
         "config_gcmvn.yaml": data_config(),
-        "config_echostream.yaml": {**data_config(), "echostream": dict(MINI_ENCODER)},
+        "config_echostream.yaml": data_config(),
         "config_mtl_asr_st_ctcst.yaml": multitask_config(source_dictionary, target_dictionary),
     }
     for name, config in configs.items():

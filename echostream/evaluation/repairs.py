@@ -11,6 +11,7 @@
 | `text_to_speech` | speech made from text cannot be evaluated: KeyError |
 | `allow_no_quality` | `--quality-metrics` needs a metric, which speech does not have without a recogniser |
 | `asr_bleu`, `text_scorers` | a score that cannot be computed is 0.0 with exit code 0 |
+| `find_listed_sources` | the paths in a list of sources hold in one working directory only |
 | `source_audio`, `instances` | all audio, in and out, is held in memory as Python floats |
 
 Each can go when SimulEval no longer shows its symptom; `apply` refuses another version, so that
@@ -21,12 +22,13 @@ Not repaired: remote evaluation and `--slurm`.
 import functools
 import importlib.metadata
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
 from simuleval import options
-from simuleval.data.dataloader import SpeechToTextDataloader
+from simuleval.data.dataloader.s2t_dataloader import SpeechToSpeechDataloader, SpeechToTextDataloader
 from simuleval.evaluator.evaluator import SentenceLevelEvaluator
 from simuleval.evaluator.instance import INSTANCE_TYPE_DICT, LogInstance
 from simuleval.evaluator.scorers.latency_scorer import LATENCY_SCORERS_NAME_DICT, LatencyScorer
@@ -38,7 +40,7 @@ from echostream.evaluation.instances import (
     SpeechLogInstance,
     is_speech_log,
 )
-from echostream.evaluation.source_audio import SourceAudio
+from echostream.evaluation.source_audio import SourceAudio, locate_source
 
 SIMULEVAL_VERSION = "1.1.4"
 REPAIRED_SCORERS = (asr_bleu, latency_scorers, text_scorers)  # importing them registers their scorers
@@ -84,6 +86,26 @@ def metric_name(scorer: LatencyScorer) -> str:
 def lazy_source(dataloader: SpeechToTextDataloader, source: str | Path) -> SourceAudio:
     """The source of an utterance, which is not read yet."""
     return SourceAudio(source)
+
+
+def find_listed_sources() -> None:
+    """Relative paths in a list of speech sources hold in the working directory, or else beside the list."""
+    for loader in (SpeechToTextDataloader, SpeechToSpeechDataloader):
+        original = loader.from_files.__func__
+
+        def from_files(
+            cls: type[SpeechToTextDataloader],
+            source: str | Path,
+            *args: Any,
+            original: Callable[..., SpeechToTextDataloader] = original,
+            **kwargs: Any,
+        ) -> SpeechToTextDataloader:
+            dataloader = original(cls, source, *args, **kwargs)
+            folder = Path(source).parent
+            dataloader.source_list = [locate_source(name, folder) for name in dataloader.source_list]
+            return dataloader
+
+        loader.from_files = classmethod(from_files)
 
 
 def write_target_type() -> None:
@@ -134,6 +156,7 @@ def apply() -> None:
         INSTANCE_TYPE_DICT[f"{source}-speech"] = RepairedSpeechToSpeechInstance
         INSTANCE_TYPE_DICT[f"{source}-text"] = MeasuredSpeechToTextInstance
     SpeechToTextDataloader.preprocess_source = lazy_source
+    find_listed_sources()
     text_to_speech.register()
     SentenceLevelEvaluator.build_instances_from_log = build_instances_from_log
     separate_ideal_from_aware()

@@ -228,18 +228,20 @@ def _published_curves(task: Task, kind: Kind, options: Options) -> list[Curve]:
 
 
 def _offline_section(offline: Sequence[OfflineScore], output: Path) -> list[str]:
+    places = {"BLEU": 2, "WER": 2, "LENGTH": 3}
     rows = [
         [
             item.system,
             item.output,
-            *(f"{item.scores[name]:.2f}" if name in item.scores else NOTHING for name in ("BLEU", "WER")),
+            *(f"{item.scores[name]:.{n}f}" if name in item.scores else NOTHING for name, n in places.items()),
             item.note,
             link(item.file, output),
         ]
         for item in offline
     ]
-    header = ["system", "output", "BLEU", "WER", "signature", "from"]
-    return ["## Offline", "", "The whole source is heard first.", "", *table(header, rows), ""]
+    header = ["system", "output", "BLEU", "WER", "length / reference", "signature", "from"]
+    explanation = "The whole source is heard first. Of units, BLEU, WER and length are counted in units."
+    return ["## Offline", "", explanation, "", *table(header, rows), ""]
 
 
 def build_parser() -> argparse.ArgumentParser:

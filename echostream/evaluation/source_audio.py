@@ -13,6 +13,15 @@ import numpy.typing as npt
 import soundfile
 
 
+def locate_source(name: str, folder: Path) -> str:
+    """The path of a source that a list in `folder` names.
+
+    A relative one that is not in the working directory, where SimulEval looks for it, is beside the list.
+    """
+    beside = folder.absolute() / name
+    return str(beside) if not Path(name).exists() and beside.exists() else name
+
+
 class SourceAudio(Sequence[Any]):
     """The samples of a file, as SimulEval's list of them: a float, or a list of one for each channel.
 

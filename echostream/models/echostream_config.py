@@ -155,8 +155,6 @@ rest.
 ECHOSTREAM_MINI_DEFAULTS: Mapping[str, Any] = {
     **ECHOSTREAM_DEFAULTS,
     **MINI_SIZES,
-    # A Conformer layer has two of these: so both presets are of one size.
-    "encoder_ffn_embed_dim": 1152,
     "conv_version": "s2t_transformer",
     "segment_length": 8,
     "segment_lengths": "4,8,16,32,64",

@@ -47,7 +47,7 @@ MINI_SIZES: Mapping[str, Any] = {
     "decoder_layers": 2,
     "translation_decoder_layers": 2,
     "synthesizer_encoder_layers": 2,
-    "ctc_upsample_rate": 12,
+    "ctc_upsample_rate": 10,
     "share_decoder_input_output_embed": True,
     "uni_encoder": True,
     "dropout": 0.1,

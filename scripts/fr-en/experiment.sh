@@ -12,8 +12,8 @@
 #   ASR_MODEL or ASR_COMMAND  recogniser (results.sh); without, a report with simul-s2st in it is one of latencies only,
 #                  for all stages
 #   OUTPUT         the report's folder (default: $RUNS/report)
-# Checkpoints and results are in $RUNS/ARCH.simul-s2st, $RUNS/ARCH.offline-s2st.generate and so on. The variables of
-# common.sh, training.sh, simuleval.sh and results.sh hold too, but for SAVE_DIR and MODEL_PATH.
+# Checkpoints and train.log are in $RUNS/ARCH.simul-s2st, results there and in $RUNS/ARCH.offline-s2st.generate and so on.
+# The variables of common.sh, training.sh, simuleval.sh and results.sh hold too, but for SAVE_DIR and MODEL_PATH.
 set -euo pipefail
 # shellcheck source=scripts/fr-en/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -41,9 +41,10 @@ script() { env -u OUTPUT REPORT=0 "$SCRIPT_DIR/$1" "${@:2}" "${DRY_RUN_FLAG[@]}"
 
 # Started again after its last update, fairseq-train makes one more: so the end is noted down.
 train() {
-    local flags=(--max-update "$MAX_UPDATE" "${train_flags[@]}")
+    local flags=(--max-update "$MAX_UPDATE" "${train_flags[@]}") log=$SAVE_DIR/train.log
     finished "$SAVE_DIR/trained.done" "train.simul-s2st.sh" "${flags[@]}" && return
-    script train.simul-s2st.sh "${flags[@]}"
+    ((DRY_RUN)) && log=/dev/null
+    script train.simul-s2st.sh "${flags[@]}" 2>&1 | tee -a "$log"
     run touch "$SAVE_DIR/trained.done"
 }
 

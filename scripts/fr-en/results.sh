@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034  # used by the scripts that source this file
 # Sourced by the evaluation scripts: the recogniser of output speech, and the report at the end.
 #   REPORT   0 leaves out the report at the end, as when several machines share the chunk sizes (default: 1)
 #   LATENCY  latency metric of the report's curves (default: AL)

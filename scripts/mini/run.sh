@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The mini experiment: a synthetic French-English corpus with units, a vocoder, echostream and streamspeech of one size
-# and budget, offline and simultaneous evaluation, one report. Settings: settings.sh.
-# Usage: run.sh [--dry-run] [STAGE …]. Stages, in their order; without any, all of them but ablations and demo:
+# and budget, offline and simultaneous evaluation, one report. Settings: settings.sh; more: docs/mini_experiment.md.
+# Usage: run.sh [--dry-run] [STAGE …]. Stages, in their order; without any, all of them but the last two:
 #   corpus         sentences, speech, units, vocabularies, manifests
 #   vocoder        a CodeHiFiGAN for the units
 #   ceiling        ASR-BLEU of the test set's target speech, and of its units through the vocoder
@@ -10,38 +10,25 @@
 #   text-to-unit   units from reference text, and their error rate
 #   hard           test_hard: offline, and simultaneous at HARD_CHUNK_SIZES_MS
 #   audio          clicks, level, clipping and length of the output speech
-#   report         both systems in one report
+#   report         both systems in one report, and another one of test_hard
 #   ablations      the encoder's settings, one changed at a time: ablations.sh
-#   demo           the files of demo/, from the first of ARCHS
+#   demo           packs the first of ARCHS, its vocoder and its scores into demo/, which is in the repository
 # What is finished is not done again, and an interrupted stage goes on where it was.
 set -euo pipefail
-MINI_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-FR_EN=$MINI_DIR/../fr-en
-# shellcheck source=scripts/environment.sh
-source "$MINI_DIR/../environment.sh"
-# shellcheck source=scripts/commands.sh
-source "$MINI_DIR/../commands.sh"
-# shellcheck source=scripts/mini/settings.sh
-source "$MINI_DIR/settings.sh"
-[[ -d $VENV ]] && PATH="$VENV/bin:$PATH"
+# shellcheck source=scripts/mini/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 DEFAULT_STAGES=(
     corpus vocoder ceiling train average offline simul-s2st simul-s2tt streaming-asr text-to-unit hard audio report
 )
+ALL_STAGES=("${DEFAULT_STAGES[@]}" ablations demo)
+CORPUS_STAGES=(corpus vocoder ceiling)
 EXPERIMENT_STAGES=(train average offline simul-s2st simul-s2tt streaming-asr)
 STAGES=("${EXTRA_ARGS[@]}")
 ((${#STAGES[@]})) || STAGES=("${DEFAULT_STAGES[@]}")
 for stage in "${STAGES[@]}"; do
-    [[ " ${DEFAULT_STAGES[*]} ablations demo " == *" $stage "* ]] ||
-        fail "there is no stage '$stage'; the stages are ${DEFAULT_STAGES[*]} ablations demo."
+    [[ " ${ALL_STAGES[*]} " == *" $stage "* ]] || fail "there is no stage '$stage'; the stages are ${ALL_STAGES[*]}."
 done
-DRY_RUN_FLAG=()
-((DRY_RUN)) && DRY_RUN_FLAG=(--dry-run)
-
-# What the fr-en scripts take from the environment.
-export RUNS DATA=$RUNS/data CODE_SIZE=$NUM_UNITS DEVICE=${DEVICE:-cpu} ARCHS MAX_UPDATE MAX_TOKENS AVERAGE
-export VOCODER=$RUNS/vocoder/checkpoint.pt VOCODER_CFG=$RUNS/vocoder/config.json ASR_MODEL CHUNK_SIZES_MS
-export BATCHES_PER_UPDATE=${BATCHES_PER_UPDATE:-1} NUM_WORKERS=${NUM_WORKERS:-1} TRAIN_FLAGS="${TRAINING_FLAGS[*]}"
 read -ra architectures <<<"$ARCHS"
 
 # model_of ARCH: its averaged checkpoint, as experiment.sh names it.
@@ -80,7 +67,7 @@ experiment() { "$FR_EN/experiment.sh" "$1" "${DRY_RUN_FLAG[@]}"; }
 text_to_unit() {
     local arch
     for arch in "${architectures[@]}"; do
-        ARCH=$arch MODEL_PATH=$(model_of "$arch") VOCODER='' ASR_MODEL='' REPORT=0 OUTPUT=$RUNS/text-to-unit/$arch \
+        ARCH=$arch MODEL_PATH=$(model_of "$arch") VOCODER='' ASR_MODEL='' REPORT=0 OUTPUT=$RUNS/$arch.text-to-unit \
             "$FR_EN/pred.offline-s2st.sh" --force-reference-text "${DRY_RUN_FLAG[@]}"
     done
 }
@@ -96,21 +83,57 @@ hard() {
 }
 
 audio() {
-    local arch folders=()
+    local arch chunk_size_ms folder command
     for arch in "${architectures[@]}"; do
-        for folder in "$RUNS/$arch.simul-s2st"/chunk_size=*; do folders+=("$folder"); done
+        for chunk_size_ms in $CHUNK_SIZES_MS; do
+            folder=$RUNS/$arch.simul-s2st/chunk_size=$chunk_size_ms
+            command=(
+                python -m echostream.evaluation.audio_checks --results "$folder"
+                --references "$DATA/simuleval/test/target_wav_list.txt"
+                --vocoder "$VOCODER" --vocoder-cfg "$VOCODER_CFG" --dur-prediction
+            )
+            finished "$folder/audio_checks.json" "${command[@]}" || run "${command[@]}"
+        done
     done
-    run python -m echostream.evaluation.audio_checks --results "${folders[@]}" \
-        --references "$DATA/simuleval/test/target_wav_list.txt" \
-        --vocoder "$VOCODER" --vocoder-cfg "$VOCODER_CFG" --dur-prediction
+}
+
+# report_of FOLDER KIND …: one report of the results of these kinds in FOLDER, of each of ARCHS.
+report_of() {
+    local runs=$1 arch kind folders=()
+    for arch in "${architectures[@]}"; do
+        for kind in "${@:2}"; do folders+=("$runs/$arch.$kind"); done
+    done
+    run python -m echostream.evaluation.report "${folders[@]}" --output "$runs/report"
 }
 
 report() {
-    experiment report
-    RUNS=$RUNS/hard "$FR_EN/report.sh" "${DRY_RUN_FLAG[@]}"
+    local kinds=(offline-s2st.generate simul-s2st simul-s2tt streaming-asr)
+    report_of "$RUNS" "${kinds[@]}" text-to-unit
+    report_of "$RUNS/hard" "${kinds[@]}"
 }
 
+demo() {
+    local arch=${architectures[0]} results=("$RUNS/ceiling/speech" "$RUNS/ceiling/units") kind
+    for kind in offline-s2st.generate simul-s2st simul-s2tt streaming-asr; do
+        results+=("$RUNS/$arch.$kind" "$RUNS/hard/$arch.$kind")
+    done
+    run python -m echostream.release --model "$(model_of "$arch")" --data "$DATA" \
+        --vocoder "$VOCODER" --vocoder-cfg "$VOCODER_CFG" --output "$ROOT/demo" \
+        --results "${results[@]}" "$RUNS/$arch.text-to-unit"
+}
+
+ablations() { "$MINI_DIR/ablations.sh" "${DRY_RUN_FLAG[@]}"; }
+
 for stage in "${STAGES[@]}"; do
+    started=$SECONDS
     say "$stage"
-    if [[ " ${EXPERIMENT_STAGES[*]} " == *" $stage "* ]]; then experiment "$stage"; else "${stage//-/_}"; fi
+    if [[ $CORPUS_RUN != "$RUNS" && " ${CORPUS_STAGES[*]} " == *" $stage "* ]]; then
+        echo "   is that of $CORPUS_RUN"
+        continue
+    elif [[ " ${EXPERIMENT_STAGES[*]} " == *" $stage "* ]]; then
+        experiment "$stage"
+    else
+        "${stage//-/_}"
+    fi
+    ((DRY_RUN)) || echo "   $stage took $((SECONDS - started)) s"
 done

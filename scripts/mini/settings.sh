@@ -1,8 +1,10 @@
-# shellcheck shell=bash
-# Sourced by run.sh and ablations.sh: everything that decides what the mini experiment gives. Each can be set from
-# outside; RUNS is where all goes. Corpus, units, vocoder, weights and batches all follow from SEED.
+# shellcheck shell=bash disable=SC2034  # used by the scripts that source this file
+# Everything that decides what the mini experiment gives. Each can be set from outside; RUNS is where all goes. Corpus,
+# units, vocoder, weights and batches all follow from SEED. CORPUS_RUN is another run whose corpus and vocoder are taken:
+# with another SEED and RUNS, models of a second seed on the same data.
 SEED=${SEED:-1}
 RUNS=${RUNS:-$ROOT/runs/mini}
+CORPUS_RUN=${CORPUS_RUN:-$RUNS}
 
 # Corpus: sentence pairs of each split, units, pieces of each vocabulary.
 NUM_TRAIN=${NUM_TRAIN:-10000}
@@ -17,18 +19,24 @@ VOCODER_FLAGS=(--preset mini --max-updates "${VOCODER_UPDATES:-8000}")
 
 # Both models: same data, size and budget. MAX_TOKENS is a batch's fbank frames, AVERAGE counts checkpoints.
 ARCHS=${ARCHS:-echostream_mini streamspeech_mini}
-MAX_UPDATE=${MAX_UPDATE:-7000}
-MAX_TOKENS=${MAX_TOKENS:-8000}
-CTC_UPSAMPLE_RATE=${CTC_UPSAMPLE_RATE:-12}
+MAX_UPDATE=${MAX_UPDATE:-9000}
+MAX_TOKENS=${MAX_TOKENS:-6000}
+CTC_UPSAMPLE_RATE=${CTC_UPSAMPLE_RATE:-10}
 CHECKPOINT_INTERVAL=${CHECKPOINT_INTERVAL:-250}
 AVERAGE=${AVERAGE:-8}
+
+# The ablations' models are trained for so many updates, and evaluated at these chunk sizes.
+ABLATION_UPDATES=${ABLATION_UPDATES:-1500}
+ABLATION_AVERAGE=${ABLATION_AVERAGE:-4}
+ABLATION_CHUNK_SIZES_MS=${ABLATION_CHUNK_SIZES_MS:-160 320}
 
 # Evaluation. ASR_MODEL recognises the output speech.
 CHUNK_SIZES_MS=${CHUNK_SIZES_MS:-160 320 640 960 1280 2560}
 HARD_CHUNK_SIZES_MS=${HARD_CHUNK_SIZES_MS:-320}
 ASR_MODEL=${ASR_MODEL:-whisper}
 
-# What the mini training changes in the paper's recipe (scripts/fr-en/training.sh). Dropout of attention weights and
+# What the mini training changes in the paper's recipe (scripts/fr-en/training.sh); EXTRA_TRAIN_FLAGS are more flags of
+# fairseq-train, for all models, and ABLATION_TRAIN_FLAGS for those of the ablations. Dropout of attention weights and
 # hidden layers costs a fifth of the time on a processor, for its random numbers alone.
 TRAINING_FLAGS=(
     --ctc-upsample-rate "$CTC_UPSAMPLE_RATE"
@@ -37,3 +45,6 @@ TRAINING_FLAGS=(
     --validate-interval-updates 500 --validate-interval 1000 --save-interval-updates "$CHECKPOINT_INTERVAL"
     --keep-interval-updates "$AVERAGE" --no-epoch-checkpoints --keep-best-checkpoints -1
 )
+read -ra extra_train_flags <<<"${EXTRA_TRAIN_FLAGS:-}"
+TRAINING_FLAGS+=("${extra_train_flags[@]}")
+ABLATION_TRAIN_FLAGS=${ABLATION_TRAIN_FLAGS:-}

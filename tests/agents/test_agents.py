@@ -71,10 +71,11 @@ def test_streamspeechs_flags_are_accepted(tiny: TinyCheckpoint, agent: type[Gene
         (["--output-asr-translation"], True),
         (["--output-asr-translation", "True"], True),
         (["--output-asr-translation", "False"], False),
+        (["--output-asr-translation", "table"], "table"),
     ],
 )
-def test_output_asr_translation(tiny: TinyCheckpoint, extra: list[str], expected: bool) -> None:
-    assert parse(tiny, *extra, agent=EchoStreamS2STAgent).output_asr_translation is expected
+def test_output_asr_translation(tiny: TinyCheckpoint, extra: list[str], expected: bool | str) -> None:
+    assert parse(tiny, *extra, agent=EchoStreamS2STAgent).output_asr_translation == expected
 
 
 def test_output_asr_translation_takes_nothing_else(

@@ -114,8 +114,11 @@ def test_the_report_has_the_scores_of_the_results(experiment: Experiment) -> Non
         scores = experiment.runs / f"echostream_mini.{task}" / "chunk_size=320" / "scores.tsv"
         with scores.open(encoding="utf-8") as table:
             (row,) = csv.DictReader(table, delimiter="\t")
-        numbers = f"{float(row[quality]):.2f} | {float(row['AL']):.0f}"
-        assert f"| echostream_mini.{task} | 320 | {numbers} |" in report
+        (line, *_) = [
+            line for line in report.splitlines() if line.startswith(f"| echostream_mini.{task} | 320 |")
+        ]
+        assert f"| {float(row[quality]):.2f} |" in line
+        assert f"| {float(row['AL']):.0f} |" in line
     assert "recogniser: echo the cat sleeps" in report
     assert "translation, speech" in report
     links = re.findall(r"\]\((.+?)\)", report)
@@ -125,6 +128,13 @@ def test_the_report_has_the_scores_of_the_results(experiment: Experiment) -> Non
         for latency in ("ideal", "computation_aware"):
             image = (experiment.report / f"{task}_{latency}.png").read_bytes()
             assert image.startswith(PNG_SIGNATURE)
+
+
+@pytest.mark.slow
+def test_the_training_is_logged(experiment: Experiment) -> None:
+    log = (experiment.runs / "echostream_mini.simul-s2st" / "train.log").read_text(encoding="utf-8")
+    assert '"num_updates": "2"' in log
+    assert "done training" in log
 
 
 @pytest.mark.slow
@@ -173,7 +183,7 @@ def test_a_dry_run_prints_the_experiment_and_does_nothing(tmp_path: Path) -> Non
     of_one_architecture = [
         *("fairseq-train", "echostream.checkpoint_averaging", "fairseq-generate"),
         *("echostream.evaluation.offline", "echostream.vocoder.synthesis"),
-        *("echostream.evaluation.offline_speech", "simuleval", "simuleval", "simuleval"),
+        *("echostream.evaluation.offline_speech", "echostream-eval", "echostream-eval", "echostream-eval"),
     ]
     assert [name for name in programs if name not in ("rm", "touch", "mv")] == [
         *of_one_architecture * 2,
@@ -183,7 +193,7 @@ def test_a_dry_run_prints_the_experiment_and_does_nothing(tmp_path: Path) -> Non
     assert [value(words, "--arch") for words in trained] == ["echostream", "streamspeech"]
     assert {value(words, "--max-update") for words in trained} == {"2"}
     for words in printed:
-        if words[0] == "simuleval":
+        if words[0] == "echostream-eval":
             arch = "streamspeech" if "streamspeech" in value(words, "--model-path") else "echostream"
             checkpoint = tmp_path / "runs" / f"{arch}.simul-s2st" / "average.last_2.update_2.pt"
             assert value(words, "--model-path") == str(checkpoint)
@@ -199,7 +209,7 @@ def test_a_dry_run_prints_the_experiment_and_does_nothing(tmp_path: Path) -> Non
 def test_stages_are_chosen(tmp_path: Path) -> None:
     variables = {**settings(tmp_path), "ASR_COMMAND": ""}
     (words,) = commands(variables, "simul-s2tt")
-    assert words[0] == "simuleval"
+    assert words[:3] == ["echostream-eval", "--task", "s2tt"]
     assert "--latency-only" not in commands(variables, "simul-s2tt", "report")[-1]
     assert "--latency-only" in commands(variables, "simul-s2st", "report")[-1]
     for arguments, message in (

@@ -89,11 +89,12 @@ def results(variables: dict[str, str], name: str) -> Path:
 
 
 def test_speech_to_speech(trained: dict[str, str]) -> None:
-    output = run([str(SCRIPTS / "simuleval.simul-s2st.sh"), "--end-index", "1"], trained)
-    assert "Streaming ASR:" in output or "Simultaneous translation:" in output
+    run([str(SCRIPTS / "simuleval.simul-s2st.sh"), "--end-index", "1"], trained)
     folder = results(trained, "simul-s2st")
     scores = read_scores(folder)
     assert {"StartOffset", "StartOffset_CA", "ATD", "ATD_CA", "RTF", "DiscontinuityNum"} <= set(scores)
+    for name in ("instances.log", "steps.jsonl", "asr.txt", "st.txt", "unit.txt"):
+        assert len((folder / name).read_text(encoding="utf-8").splitlines()) == 1
     (instance,) = (folder / "instances.log").read_text(encoding="utf-8").splitlines()
     if json.loads(instance)["prediction_length"] == 0:
         assert math.isnan(scores["StartOffset"])
@@ -106,7 +107,7 @@ def test_speech_to_text(trained: dict[str, str]) -> None:
     run([str(SCRIPTS / "simuleval.simul-s2tt.sh"), "--end-index", "1"], trained)
     scores = read_scores(results(trained, "simul-s2tt"))
     assert 0 <= scores["BLEU"] <= 100
-    assert scores["AL"] > 0 or math.isnan(scores["AL"])
+    assert scores["StartOffset"] >= 640 or math.isnan(scores["StartOffset"])
 
 
 def test_streaming_recognition(trained: dict[str, str]) -> None:
@@ -134,26 +135,8 @@ def test_offline_training(work: Path, arch: str) -> None:
 def test_dry_run_prints_commands_and_does_nothing(script: str, arch: str, tmp_path: Path) -> None:
     variables = environment(tmp_path, arch)
     output = run([str(SCRIPTS / script), "--dry-run"], variables)
-    assert "fairseq-" in output or "simuleval --agent" in output
+    assert "fairseq-" in output or "echostream-eval --task" in output
     assert not any(tmp_path.iterdir())
-
-
-def test_quickstart_runs_whole_and_its_steps_only_once(tmp_path: Path) -> None:
-    variables = {
-        "QUICKSTART": str(tmp_path / "quickstart"),
-        "ECHOSTREAM_VENV": sys.prefix,
-        "UPDATES": "2",
-        "VOCODER_UPDATES": "2",
-    }
-    script = str(ROOT / "scripts" / "quickstart.sh")
-    first = run([script], variables)
-    for step in ("corpus", "vocoder", "training", "check"):
-        assert f"== {step}: about" in first
-    assert "simultaneous translation of sentence 0" in first
-    assert "StartOffset_CA" in first
-    second = run([script], {**variables, "SENTENCE": "1"})
-    assert second.count("done before") == 4
-    assert "simultaneous translation of sentence 1" in second
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ def test_scores_and_files_are_in_the_manifests_order(tmp_path: Path) -> None:
     assert scores["translation, text"].wer == 0
     assert scores["translation, CTC text"].wer == pytest.approx(100 * 2 / 5)
     assert scores["translation, units"].wer == 0
+    assert scores["translation, CTC text"].length_ratio == pytest.approx(4 / 5)
+    assert "\tLENGTH 0.800\t" in str(scores["translation, CTC text"])
     assert "tok:13a" in scores["recognition"].signature
     assert (tmp_path / "generate-test.asr").read_text(encoding="utf-8") == "le chat dort là\noui\n"
     assert (tmp_path / "generate-test.unit").read_text(encoding="utf-8") == "1 2 3 4\n5 6\n"

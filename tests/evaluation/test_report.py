@@ -17,7 +17,7 @@ SPEECH_SCORES = {"ASR_BLEU": 20.5, "AL": 1000.4, "AL_CA": 1500.6, "RTF": 1.25, "
 TEXT_SCORES = {"BLEU": 25.125, "AL": 900.0}
 OFFLINE = (
     "recognition\tBLEU 60.00\tWER 20.00\tsignature\n"
-    "translation, text\tBLEU 30.00\tWER 55.00\tnrefs:1|case:mixed\n"
+    "translation, text\tBLEU 30.00\tWER 55.00\tLENGTH 0.951\tnrefs:1|case:mixed\n"
 )
 
 
@@ -101,8 +101,10 @@ def test_tasks_have_sections_and_offline_scores_are_levels(
     text = (tmp_path / "report" / "report.md").read_text()
     assert "| s2tt | 320 | 25.12 | 900 |" in text
     assert "| asr | 320 | 31.00 | 100 |" in text
-    assert r"| offline | translation, text | 30.00 | 55.00 | nrefs:1\|case:mixed |" in text
-    assert "| offline | translation, speech | 22.00 | – |" in text
+    assert "| system | output | BLEU | WER | length / reference | signature | from |" in text
+    assert r"| offline | translation, text | 30.00 | 55.00 | 0.951 | nrefs:1\|case:mixed |" in text
+    assert "| offline | recognition | 60.00 | 20.00 | – | signature |" in text
+    assert "| offline | translation, speech | 22.00 | – | – |" in text
     assert text.count("Computation-aware latencies were not measured") == 2
     assert drawn["s2tt_ideal.png"][1]["levels"] == {"offline, offline": 30.0}
     assert drawn["asr_ideal.png"][1]["levels"] == {"offline, offline": 20.0}

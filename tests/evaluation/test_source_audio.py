@@ -1,5 +1,6 @@
 """Audio is in memory only while its utterance is being heard."""
 
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -7,6 +8,7 @@ from weakref import WeakSet
 import numpy as np
 import pytest
 import soundfile
+from simuleval.data.dataloader.dataloader import DATALOADER_DICT
 from simuleval.evaluator.instance import SpeechOutputInstance
 
 from echostream.evaluation.source_audio import SourceAudio
@@ -67,3 +69,30 @@ def test_one_utterance_is_held_at_a_time(run_simuleval: RunSimulEval) -> None:
     np.testing.assert_allclose(HoldingAgent.held_seconds, expected)
     for index, length in enumerate(seconds):
         assert soundfile.info(output / "wavs" / f"{index}_pred.wav").frames >= 16000 * 0.1 * length / 0.25
+
+
+@pytest.mark.parametrize("target_type", ["speech", "text"])
+def test_a_list_names_files_as_seen_from_the_working_directory_or_from_the_list(
+    target_type: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("lists", "elsewhere"):
+        (tmp_path / folder).mkdir()
+        soundfile.write(tmp_path / folder / f"{folder}.wav", np.zeros(160), 16000)
+    absolute = str(tmp_path / "lists" / "lists.wav")
+    for name, lines in {
+        "wav_list.txt": ["lists.wav", "elsewhere.wav", absolute, "none.wav"],
+        "target.txt": ["a", "b", "c", "d"],
+    }.items():
+        (tmp_path / "lists" / name).write_text("".join(f"{line}\n" for line in lines))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    names = {"source": "../lists/wav_list.txt", "target": "../lists/target.txt", "tgt_lang": None}
+    loader = DATALOADER_DICT[f"speech-to-{target_type}"].from_args(Namespace(**names))
+    located = [loader.get_source_audio_path(index) for index in range(4)]
+    assert [Path(path).resolve() for path in located[:3]] == [
+        Path(absolute),
+        tmp_path / "elsewhere" / "elsewhere.wav",
+        Path(absolute),
+    ]
+    assert Path(located[0]).is_absolute()
+    assert located[3] == "none.wav"
+    assert len(loader.get_source(0)) == 160

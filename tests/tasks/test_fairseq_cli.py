@@ -15,8 +15,8 @@ from echostream import checkpoint_averaging
 from echostream.compat import CheckpointError, load_checkpoint
 from echostream.models import StreamSpeechEncoder, StreamSpeechModel
 from echostream.tasks.speech_to_speech_ctc import SpeechToSpeechCTCTask
-from echostream.tasks.two_pass_generator import TwoPassGenerator, ctc_best_path
-from tests.data.tiny_corpus import TinyCorpus, build
+from echostream.tasks.two_pass_generator import TwoPassGenerator, ctc_best_path, detokenize
+from tests.data.tiny_corpus import TARGET_TEXTS, TinyCorpus, build
 from tests.tasks.fairseq_commands import (
     ARCHITECTURES,
     SIZES,
@@ -298,6 +298,36 @@ def test_greedy_search_takes_the_best_token_at_each_step(
         symbols, _ = ctc_best_path(log_probs, len(task.target_dictionary) - 1)
         units = [task.target_dictionary[symbol] for symbol in symbols.tolist() if symbol >= 4]
         assert found["texts"].units.split() == units
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURE_NAMES)
+def test_units_of_the_reference_text_are_those_of_training(
+    runs: dict[str, Any], tmp_path: Path, arch: str
+) -> None:
+    model, task = load_model(runs[arch][0] / "checkpoint_last.pt")
+    task.args.force_reference_text = True
+    generator = make_generator(model, task, 1, tmp_path)
+    dataset = task.dataset("test")
+    batch = dataset.collater([dataset[index] for index in range(4)])
+    forced = [hypothesis["texts"] for (hypothesis,) in generator.generate([model], batch)]
+    prefix = batch["multitask"]["target_unigram"]["net_input"]["prev_output_tokens"]
+    with torch.no_grad():
+        logits, _ = model(**batch["net_input"], prev_output_tokens_mt=prefix, chunk_size=999)
+    dictionary = task.target_dictionary_mt
+    rate = logits.shape[1] // prefix.shape[1]
+    for row, texts in enumerate(forced):
+        tokens = prefix[row][prefix[row] != dictionary.pad()]
+        assert texts.mt == detokenize([dictionary[token] for token in tokens[1:].tolist()])
+        log_probs = logits[row, : len(tokens) * rate].log_softmax(-1)
+        symbols, _ = ctc_best_path(log_probs, len(task.target_dictionary) - 1)
+        assert texts.units.split() == [task.target_dictionary[unit] for unit in symbols.tolist() if unit >= 4]
+
+
+def test_generate_with_the_reference_text(corpus: TinyCorpus, runs: dict[str, Any], tmp_path: Path) -> None:
+    checkpoint = runs["echostream"][0] / "checkpoint_last.pt"
+    generate(corpus.root, checkpoint, tmp_path, "--force-reference-text")
+    texts = [outputs(tmp_path)[f"s{number}"]["mt"] for number in range(4)]
+    assert texts == [detokenize(text.split()) for text in TARGET_TEXTS]
 
 
 def test_wrong_dictionary_size_is_clear(corpus: TinyCorpus, runs: dict[str, Any], tmp_path: Path) -> None:
