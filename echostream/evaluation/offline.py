@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import editdistance
 from sacrebleu.metrics.bleu import BLEU
 
 from echostream.data.manifest import check_unique_ids, read_tsv
+from echostream.evaluation.text_scorers import sacrebleu_score, word_error_rate
 
 # What is scored: name, column of the generator's table, column of the manifest, suffix of the plain file.
 OUTPUTS = (
@@ -40,7 +40,8 @@ class Score:
     signature: str
 
     def __str__(self) -> str:
-        return f"{self.name}\tBLEU {self.bleu:.2f}\tWER {self.wer:.2f}\tLENGTH {self.length_ratio:.3f}\t{self.signature}"
+        scores = (f"BLEU {self.bleu:.2f}", f"WER {self.wer:.2f}", f"LENGTH {self.length_ratio:.3f}")
+        return "\t".join([self.name, *scores, self.signature])
 
 
 def read_table(path: Path) -> dict[str, dict[str, str]]:
@@ -60,15 +61,10 @@ def score(name: str, hypotheses: Sequence[str], references: Sequence[str]) -> Sc
     Raises:
         ValueError: if the references hold no words.
     """
-    num_words = sum(len(reference.split()) for reference in references)
-    if num_words == 0:
-        raise ValueError(f"{name}: the references hold no words")
-    metric = BLEU()
-    bleu = float(metric.corpus_score(list(hypotheses), [list(references)]).score)
-    pairs = zip(hypotheses, references, strict=True)
-    errors = sum(editdistance.eval(left.split(), right.split()) for left, right in pairs)
-    length_ratio = sum(len(line.split()) for line in hypotheses) / num_words
-    return Score(name, bleu, 100.0 * errors / num_words, length_ratio, str(metric.get_signature()))
+    bleu, signature = sacrebleu_score(BLEU(), hypotheses, references)
+    errors = word_error_rate(hypotheses, references)
+    num_words, num_wanted = (sum(len(line.split()) for line in lines) for lines in (hypotheses, references))
+    return Score(name, bleu, errors, num_words / num_wanted, signature)
 
 
 def evaluate(manifest: Path, results: Path, split: str) -> list[Score]:

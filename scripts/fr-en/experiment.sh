@@ -41,10 +41,9 @@ script() { env -u OUTPUT REPORT=0 "$SCRIPT_DIR/$1" "${@:2}" "${DRY_RUN_FLAG[@]}"
 
 # Started again after its last update, fairseq-train makes one more: so the end is noted down.
 train() {
-    local flags=(--max-update "$MAX_UPDATE" "${train_flags[@]}") log=$SAVE_DIR/train.log
+    local flags=(--max-update "$MAX_UPDATE" "${train_flags[@]}")
     finished "$SAVE_DIR/trained.done" "train.simul-s2st.sh" "${flags[@]}" && return
-    ((DRY_RUN)) && log=/dev/null
-    script train.simul-s2st.sh "${flags[@]}" 2>&1 | tee -a "$log"
+    script train.simul-s2st.sh "${flags[@]}"
     run touch "$SAVE_DIR/trained.done"
 }
 

@@ -114,10 +114,14 @@ OPTIMISATION_FLAGS=(
     "${PRECISION_FLAGS[@]}" "${TENSORBOARD_FLAGS[@]}"
 )
 
-# train NAME FLAG …: trains ARCH with the flags of this experiment.
+# train NAME FLAG …: trains ARCH with the flags of this experiment; what it prints is kept in train.log too.
 train() {
-    local name=$1
+    local save_dir=${SAVE_DIR:-$RUNS/$ARCH.$1} log=/dev/null
     shift
+    if ((!DRY_RUN)); then
+        mkdir -p "$save_dir"
+        log=$save_dir/train.log
+    fi
     run "${LAUNCH[@]}" fairseq-train "$DATA" "${TASK_FLAGS[@]}" --arch "$ARCH" "${ENCODER_FLAGS[@]}" "${DECODER_FLAGS[@]}" "$@" \
-        "${OPTIMISATION_FLAGS[@]}" --save-dir "${SAVE_DIR:-$RUNS/$ARCH.$name}" "${EXTRA_ARGS[@]}"
+        "${OPTIMISATION_FLAGS[@]}" --save-dir "$save_dir" "${EXTRA_ARGS[@]}" 2>&1 | tee -a "$log"
 }

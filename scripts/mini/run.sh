@@ -8,9 +8,9 @@
 #   train average  each of ARCHS, and the mean of its last checkpoints
 #   offline simul-s2st simul-s2tt streaming-asr   evaluation on test, at each of CHUNK_SIZES_MS
 #   text-to-unit   units from reference text, and their error rate
-#   hard           test_hard: offline, and simultaneous at HARD_CHUNK_SIZES_MS
+#   hard           test_hard: offline, simultaneous at HARD_CHUNK_SIZES_MS, and a report of these
 #   audio          clicks, level, clipping and length of the output speech
-#   report         both systems in one report, and another one of test_hard
+#   report         both systems in one report
 #   ablations      the encoder's settings, one changed at a time: ablations.sh
 #   demo           packs the first of ARCHS, its vocoder and its scores into demo/, which is in the repository
 # What is finished is not done again, and an interrupted stage goes on where it was.
@@ -33,6 +33,16 @@ read -ra architectures <<<"$ARCHS"
 
 # model_of ARCH: its averaged checkpoint, as experiment.sh names it.
 model_of() { echo "$RUNS/$1.simul-s2st/average.last_$AVERAGE.update_$MAX_UPDATE.pt"; }
+
+# report_of FOLDER KIND …: one report of the results of these kinds in FOLDER, of each of ARCHS.
+KINDS=(offline-s2st.generate simul-s2st simul-s2tt streaming-asr)
+report_of() {
+    local runs=$1 arch kind folders=()
+    for arch in "${architectures[@]}"; do
+        for kind in "${@:2}"; do folders+=("$runs/$arch.$kind"); done
+    done
+    run python -m echostream.evaluation.report "${folders[@]}" --output "$runs/report"
+}
 
 corpus() {
     run python -m echostream.corpus.mini --output "$DATA" --seed "$SEED" \
@@ -80,6 +90,7 @@ hard() {
                 CHUNK_SIZES_MS=$HARD_CHUNK_SIZES_MS "$FR_EN/$script.sh" "${DRY_RUN_FLAG[@]}"
         done
     done
+    report_of "$RUNS/hard" "${KINDS[@]}"
 }
 
 audio() {
@@ -97,20 +108,7 @@ audio() {
     done
 }
 
-# report_of FOLDER KIND …: one report of the results of these kinds in FOLDER, of each of ARCHS.
-report_of() {
-    local runs=$1 arch kind folders=()
-    for arch in "${architectures[@]}"; do
-        for kind in "${@:2}"; do folders+=("$runs/$arch.$kind"); done
-    done
-    run python -m echostream.evaluation.report "${folders[@]}" --output "$runs/report"
-}
-
-report() {
-    local kinds=(offline-s2st.generate simul-s2st simul-s2tt streaming-asr)
-    report_of "$RUNS" "${kinds[@]}" text-to-unit
-    report_of "$RUNS/hard" "${kinds[@]}"
-}
+report() { report_of "$RUNS" "${KINDS[@]}" text-to-unit; }
 
 demo() {
     local arch=${architectures[0]} results=("$RUNS/ceiling/speech" "$RUNS/ceiling/units") kind

@@ -1,0 +1,189 @@
+"""The mini experiment: its stages, their commands, and a run of a model that has learned nothing."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from echostream.evaluation.audio_checks import RESULT as AUDIO_CHECKS
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "mini" / "run.sh"
+LAYERS = ("encoder", "translation-decoder", "synthesizer-encoder", "decoder")
+TINY = {
+    "NUM_TRAIN": "8",
+    "NUM_DEV": "2",
+    "NUM_TEST": "2",
+    "NUM_TEST_HARD": "2",
+    "NUM_UNITS": "40",
+    "VOCAB_SIZE": "60",
+    "VOCODER_UPDATES": "1",
+    "MAX_UPDATE": "2",
+    "CHECKPOINT_INTERVAL": "1",
+    "AVERAGE": "2",
+    "MAX_TOKENS": "1500",
+    "NUM_WORKERS": "0",
+    "ARCHS": "echostream_mini",
+    "CHUNK_SIZES_MS": "640",
+    "ASR_MODEL": "pocketsphinx",
+    "EXTRA_TRAIN_FLAGS": " ".join(f"--{name}-layers 1" for name in LAYERS),
+}
+# Of the dry runs, whatever the defaults are.
+SETTINGS = {
+    "MAX_UPDATE": "70",
+    "AVERAGE": "3",
+    "NUM_UNITS": "40",
+    "SEED": "5",
+    "CHUNK_SIZES_MS": "160 640",
+    "HARD_CHUNK_SIZES_MS": "320",
+}
+SIMULTANEOUS = ("simul-s2st", "simul-s2tt", "streaming-asr")
+
+
+def run(runs: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    settings = {"RUNS": str(runs), "OMP_NUM_THREADS": "1", "ECHOSTREAM_VENV": sys.prefix, **variables}
+    return subprocess.run(
+        [str(SCRIPT), *arguments],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def succeed(runs: Path, *arguments: str, **variables: str) -> str:
+    result = run(runs, *arguments, **variables)
+    assert result.returncode == 0, (result.stdout + result.stderr)[-6000:]
+    return result.stdout
+
+
+def commands(runs: Path, *stages: str, **variables: str) -> list[list[str]]:
+    """The commands that a dry run prints, without those that tidy up."""
+    output = succeed(runs, "--dry-run", *stages, **{**SETTINGS, **variables})
+    lines = map(shlex.split, output.splitlines())
+    return [words for words in lines if words and words[0] not in ("==", "rm", "touch", "mv")]
+
+
+def program(words: list[str]) -> str:
+    return words[2] if words[0] == "python" else words[0]
+
+
+def value(words: list[str], flag: str) -> str:
+    """Of a flag that is given several times the last value counts."""
+    return words[len(words) - words[::-1].index(flag)]
+
+
+def test_a_dry_run_prints_all_stages_and_does_nothing(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    printed = commands(runs)
+    assert not any(tmp_path.iterdir())
+    offline = ["fairseq-generate", "echostream.evaluation.offline", "echostream.vocoder.synthesis"]
+    offline += ["echostream.evaluation.offline_speech"]
+    speech_score = "echostream.evaluation.offline_speech"
+    assert list(map(program, printed)) == [
+        *("echostream.corpus.mini", "echostream.vocoder.training", speech_score, speech_score),
+        *["fairseq-train"] * 2,
+        *["echostream.checkpoint_averaging"] * 2,
+        *offline * 2,
+        *["echostream-eval"] * (3 * 2 * 2),  # tasks, systems, chunk sizes
+        *["fairseq-generate", "echostream.evaluation.offline"] * 2,
+        *[*offline, *["echostream-eval"] * 3] * 2,
+        "echostream.evaluation.report",
+        *["echostream.evaluation.audio_checks"] * (2 * 2),
+        "echostream.evaluation.report",
+    ]
+    trained = [words for words in printed if program(words) == "fairseq-train"]
+    assert [value(words, "--arch") for words in trained] == ["echostream_mini", "streamspeech_mini"]
+    for flag in ("--max-update", "--max-tokens", "--seed", "--lr", "--update-freq", "--ctc-upsample-rate"):
+        assert len({value(words, flag) for words in trained}) == 1, "one size and budget"
+    assert {value(words, "--max-update") for words in trained} == {"70"}
+    assert {value(words, "--target-code-size") for words in trained} == {"40"}
+
+
+def test_each_stage_takes_what_an_earlier_one_left(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    printed = commands(runs)
+    vocoder = next(words for words in printed if program(words) == "echostream.vocoder.training")
+    assert value(vocoder, "--output") == str(runs / "vocoder")
+    for words in printed:
+        if "--vocoder-cfg" in words:
+            assert value(words, "--vocoder") == str(runs / "vocoder" / "checkpoint.pt")
+        if program(words) in ("fairseq-generate", "echostream-eval"):
+            model = value(words, "--path" if "--path" in words else "--model-path")
+            arch = "echostream" if "config_echostream.yaml" in words else "streamspeech"
+            assert model == str(runs / f"{arch}_mini.simul-s2st" / "average.last_3.update_70.pt")
+    forced = [words for words in printed if "--force-reference-text" in words]
+    assert [value(words, "--results-path") for words in forced] == [
+        str(runs / f"{arch}_mini.text-to-unit") for arch in ("echostream", "streamspeech")
+    ]
+    hard = [words for words in printed if any("test_hard/" in word for word in words)]
+    assert {value(words, "--source-segment-size") for words in hard} == {"320"}
+    assert all(value(words, "--output").startswith(str(runs / "hard")) for words in hard)
+    report = printed[-1]
+    kinds = ("offline-s2st.generate", *SIMULTANEOUS, "text-to-unit")
+    assert report[3 : report.index("--output")] == [
+        str(runs / f"{arch}_mini.{kind}") for arch in ("echostream", "streamspeech") for kind in kinds
+    ]
+
+
+def test_stages_that_are_asked_for(tmp_path: Path) -> None:
+    (demo,) = commands(tmp_path, "demo")
+    assert program(demo) == "echostream.release"
+    assert value(demo, "--model").endswith("echostream_mini.simul-s2st/average.last_3.update_70.pt")
+    ablations = commands(tmp_path, "ablations", VARIANTS="no_memory", ABLATION_UPDATES="20")
+    trained = [words for words in ablations if program(words) == "fairseq-train"]
+    assert [Path(value(words, "--save-dir")).parent for words in trained] == [
+        tmp_path / "ablations" / name for name in ("base", "no_memory")
+    ]
+    assert {value(words, "--max-update") for words in trained} == {"20"}
+    assert [program(words) for words in ablations[-2:]] == ["echostream.evaluation.ablation"] * 2
+
+
+def test_a_second_seed_has_the_same_corpus_and_vocoder(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    printed = commands(second, SEED="2", CORPUS_RUN=str(first))
+    programs = set(map(program, printed))
+    assert not programs & {"echostream.corpus.mini", "echostream.vocoder.training"}
+    (train, _) = [words for words in printed if program(words) == "fairseq-train"]
+    assert value(train, "--seed") == "2"
+    assert train[1] == str(first / "data")
+    assert value(train, "--save-dir") == str(second / "echostream_mini.simul-s2st")
+    speech = next(words for words in printed if "--vocoder" in words and words[0] == "echostream-eval")
+    assert value(speech, "--vocoder") == str(first / "vocoder" / "checkpoint.pt")
+
+
+@pytest.mark.parametrize(
+    ("stage", "variables", "message"),
+    [
+        ("training", {}, "there is no stage 'training'; the stages are corpus vocoder ceiling"),
+        ("train", {"ARCHS": "unity"}, "ARCH is 'unity'"),
+        ("train", {"MAX_TOKENS": "many"}, "MAX_TOKENS is 'many'"),
+        ("offline", {"ASR_COMMAND": "asr {wav}"}, "name two recognisers: set one of them"),
+    ],
+)
+def test_bad_stages_and_variables_are_named(
+    stage: str, variables: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    result = run(tmp_path, "--dry-run", stage, **variables)
+    assert result.returncode != 0
+    assert message in result.stdout + result.stderr
+
+
+@pytest.mark.slow
+def test_a_run_of_two_updates_and_nothing_twice(tmp_path: Path) -> None:
+    """The stages that experiment.sh has not: 10 processes, of which most import fairseq."""
+    stages = ("corpus", "vocoder", "ceiling", "train", "average", "simul-s2st", "text-to-unit", "audio")
+    assert "train took" in succeed(tmp_path, *stages, **TINY)
+    scores = (tmp_path / "echostream_mini.text-to-unit" / "scores.txt").read_text(encoding="utf-8")
+    assert "translation, text\tBLEU 100.00\tWER 0.00\tLENGTH 1.000\t" in scores
+    for kind in ("speech", "units"):
+        score = json.loads((tmp_path / "ceiling" / kind / "asr_bleu.json").read_text(encoding="utf-8"))
+        assert 0 <= score["score"] <= 100
+    folder = tmp_path / "echostream_mini.simul-s2st" / "chunk_size=640"
+    checks = json.loads((folder / AUDIO_CHECKS).read_text(encoding="utf-8"))
+    assert checks["length_ratio"] > 0
+    again = succeed(tmp_path, "ceiling", *stages[3:], **TINY)
+    assert again.count("is there already") == 7
