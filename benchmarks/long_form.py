@@ -4,7 +4,7 @@
 
 Each source is translated alone; then all of them as one stream, with pauses between them. Where the text of
 the stream differs from the texts of its parts, in order, words are lost, repeated or changed. A model that
-has heard neither pauses nor several sentences in training cannot do it.
+has heard neither pauses nor several sentences in training (the quickstart's) cannot do it.
 """
 
 import argparse

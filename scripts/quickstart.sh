@@ -1,91 +1,90 @@
 #!/usr/bin/env bash
-# From nothing to a simultaneous translation that one can see and hear: sets up .venv, and streams sample sentences
-# through SimulEval with the trained model of demo/.
-#   QUICKSTART  folder for the results (default: runs/quickstart)
-#   SENTENCES   how many of the sample sentences to translate (default: 3)
-#   CHUNK_MS    speech between two decisions, a multiple of 40 ms (default: 320)
-#   ASR_MODEL   recogniser behind ASR_BLEU (default: pocketsphinx, a light one; whisper needs the extra asr)
-#   DEMO        folder of the model: demo/, or another one made by python -m echostream.release
+# From nothing to a simultaneous translation that one can see and hear: sets up .venv, builds the smallest mini corpus,
+# trains a small vocoder and the demo model until it reproduces a handful of sentences, and streams one of them through
+# SimulEval. Finished steps are not repeated; an interrupted training goes on where it was.
+#   QUICKSTART  working folder (default: runs/quickstart); remove it to start afresh
+#   SENTENCE    which of the sentences to stream, 0 to 7 (default: 0)
+#   UPDATES, VOCODER_UPDATES  how long the demo model and the vocoder are trained (default: 300 and 800)
 set -euo pipefail
 # shellcheck source=scripts/environment.sh
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
-DEMO=$(realpath --canonicalize-missing "${DEMO:-$ROOT/demo}")
-RESULTS=$(realpath --canonicalize-missing "${QUICKSTART:-$ROOT/runs/quickstart}")
-SENTENCES=${SENTENCES:-3}
-CHUNK_MS=${CHUNK_MS:-320}
-SAMPLES=$DEMO/samples
-
-check_demo() {
-    local again="get the folder again; in a clone of the repository: git checkout -- demo"
-    [[ -f $DEMO/SHA256SUMS ]] || fail "$DEMO holds no demo model (no SHA256SUMS): $again"
-    (cd "$DEMO" && sha256sum --check --quiet --strict SHA256SUMS) ||
-        fail "the files of $DEMO named above are missing or damaged: $again"
-}
-
-translate() {
-    local log=$RESULTS/simuleval.log command
-    command=(
-        echostream-eval --task s2st --model-path "$DEMO/model.pt" --data-bin "$DEMO" --dur-prediction
-        --source "$SAMPLES/wav_list.txt" --target "$SAMPLES/target.txt" --end-index "$SENTENCES"
-        --source-segment-size "$CHUNK_MS" --output-asr-translation table --no-progress-bar
-        --asr-model "${ASR_MODEL:-pocketsphinx}" --output "$RESULTS"
-    )
-    rm -rf "$RESULTS/wavs" "$RESULTS/wavs_no_silence"
-    mkdir -p "$RESULTS"
-    printf '%q ' "${command[@]}" >"$RESULTS/command.txt"
-    # SimulEval ends with its scores in one line of many columns: show_scores has a shorter table.
-    if ! "${command[@]}" 2>"$log" | sed --unbuffered '/ASR_BLEU.*StartOffset/,$d'; then
-        tail -n 5 "$log" >&2
-        fail "echostream-eval failed; its messages are in $log"
-    fi
-}
-
-# One line for each of the scores that are explained here; times in ms, the second as they were on this machine.
-show_scores() {
-    awk -F '\t' '
-        NR == 1 { split($0, name) }
-        NR == 2 { for (i in name) value[name[i]] = $i }
-        END {
-            printf "   %-14s %9s %9s\n", "", "ideal", "computed"
-            row("ASR_BLEU", "speech, as a recogniser understands it, against the reference text (0 to 100)")
-            row("StartOffset", "ms of source before the translation begins")
-            row("EndOffset", "ms from the end of the source to that of the translation")
-            row("AL", "ms that the translation is behind its source, on average")
-            row("ProcessingRTF", "seconds of computing for a second of source: below 1 keeps up")
-        }
-        function row(metric, meaning) {
-            printf "   %-14s %9s %9s   %s\n", metric, value[metric], value[metric "_CA"], meaning
-        }' "$RESULTS/scores.tsv"
-}
-
-line() { sed -n "$1p" "$2"; }
-
-show_sentences() {
-    local number
-    for ((number = 1; number <= SENTENCES; number++)); do
-        ((number == 1)) || echo
-        printf '   %-11s %s\n' "sentence $number" "$(line "$number" "$SAMPLES/src.txt")" \
-            reference "$(line "$number" "$SAMPLES/target.txt")" translated "$(line "$number" "$RESULTS/st.txt")" \
-            heard "$SAMPLES/$(line "$number" "$SAMPLES/wav_list.txt")" spoken "$RESULTS/wavs/$((number - 1))_pred.wav"
-    done
-}
-
-check_demo
-NUM_SAMPLES=$(wc -l <"$SAMPLES/wav_list.txt")
-if [[ ! $SENTENCES =~ ^[1-9][0-9]*$ ]] || ((SENTENCES > NUM_SAMPLES)); then
-    fail "SENTENCES is '$SENTENCES'; it must be a number from 1 to $NUM_SAMPLES."
-fi
-unset 'SYSTEM_PACKAGES[espeak-ng]' 'SYSTEM_PACKAGES[flite]' # these speak a corpus for training
 ensure_system_packages
 ensure_venv
-say "simultaneous translation, a decision after every $CHUNK_MS ms of speech: new words as they come"
-translate
-say "what was said"
-show_sentences
-say "scores"
-show_scores
-python -m echostream.evaluation.timeline --results "$RESULTS" --output "$RESULTS/timeline.png" \
-    >"$RESULTS/timeline.log" 2>&1 || fail "no timeline could be drawn: $(tail -n 1 "$RESULTS/timeline.log")"
-say "sentence 1 over time: $RESULTS/timeline.png
-== all scores: $RESULTS/scores.tsv; the command: $RESULTS/command.txt"
+cd "$ROOT"
+
+WORK=${QUICKSTART:-$ROOT/runs/quickstart}
+SENTENCE=${SENTENCE:-0}
+DATA=$WORK/data
+MODEL=$WORK/model/checkpoint_last.pt
+NUM_UNITS=100
+mkdir -p "$WORK"
+
+# step NAME MINUTES COMMAND …: runs a command once, its output in a log file; shows the end of that if it fails.
+step() {
+    local name=$1 minutes=$2 log=$WORK/$1.log started=$SECONDS
+    shift 2
+    if [[ -e $WORK/$name.done ]]; then
+        say "$name: done before"
+        return
+    fi
+    say "$name: about $minutes min on two cores (log: $log)"
+    if ! "$@" >"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        fail "$name failed; its whole output is in $log. Run this again to go on from here."
+    fi
+    touch "$WORK/$name.done"
+    echo "   took $((SECONDS - started)) s"
+}
+
+TASK_FLAGS=(
+    --user-dir echostream --task speech_to_speech_ctc --target-is-code --target-code-size "$NUM_UNITS"
+    --config-yaml config_echostream.yaml --multitask-config-yaml config_mtl_asr_st_ctcst.yaml --vocoder code_hifigan
+)
+
+train_model() {
+    fairseq-train "$DATA" "${TASK_FLAGS[@]}" --arch echostream_mini --cpu \
+        --criterion speech_to_unit_2pass_ctc_asr_st --k1 0 --n1 1 --k2 0 --n2 -1 \
+        --dropout 0 --attention-dropout 0 --relu-dropout 0 --mt-decoder-dropout 0 --segment-lengths 4,8,16 \
+        --optimizer adam --adam-betas '(0.9,0.98)' --clip-norm 10 \
+        --lr 0.002 --lr-scheduler inverse_sqrt --warmup-updates 100 --warmup-init-lr 1e-7 \
+        --max-tokens 20000 --max-update "${UPDATES:-300}" --seed 1 --num-workers 0 \
+        --save-dir "$WORK/model" --no-epoch-checkpoints --save-interval 100 --disable-validation \
+        --log-format simple --log-interval 25
+}
+
+# The model has learned its sentences when it says them all again; what it says is in generate-train.{asr,txt,unit}.
+check_model() {
+    fairseq-generate "$DATA" "${TASK_FLAGS[@]}" --path "$MODEL" --gen-subset train --gen-chunk-size 8 --cpu \
+        --max-tokens 20000 --results-path "$WORK/train"
+    python -m echostream.evaluation.offline --manifest "$DATA/train.tsv" --results "$WORK/train" --split train
+}
+
+simultaneous() {
+    simuleval --agent agent/speech_to_speech.echostream.agent.py --model-path "$MODEL" --data-bin "$DATA" \
+        --config-yaml config_echostream.yaml --multitask-config-yaml config_mtl_asr_st_ctcst.yaml \
+        --vocoder "$WORK/vocoder/checkpoint.pt" --vocoder-cfg "$WORK/vocoder/config.json" --dur-prediction \
+        --source "$DATA/simuleval/train/wav_list.txt" --target "$DATA/simuleval/train/target.txt" \
+        --start-index "$SENTENCE" --end-index $((SENTENCE + 1)) --source-segment-size 320 \
+        --latency-metrics StartOffset EndOffset AL LAAL ATD RTF --computation-aware \
+        --quality-metrics ASR_BLEU --asr-model pocketsphinx \
+        --output-asr-translation True --no-progress-bar --output "$WORK/results"
+}
+
+step corpus 0.5 python -m echostream.corpus.mini --output "$DATA" --train 8 --dev 2 --test 2 --test-hard 2 \
+    --num-units "$NUM_UNITS" --seed 1
+step vocoder 3 python -m echostream.vocoder.training --preset mini --num-embeddings "$NUM_UNITS" \
+    --train "$DATA/vocoder/train.jsonl" --dev "$DATA/vocoder/dev.jsonl" --output "$WORK/vocoder" \
+    --max-updates "${VOCODER_UPDATES:-800}"
+step training 2.5 train_model
+step check 0.5 check_model
+say "what the model has learned of its 8 sentences, whole sentences heard"
+cut -f 1-3 "$WORK/train/scores.txt" | sed 's/^/   /'
+
+say "simultaneous translation of sentence $SENTENCE, in chunks of 320 ms"
+echo "   spoken:    $(sed -n "$((SENTENCE + 1))p" "$DATA/simuleval/train/src.txt")"
+echo "   reference: $(sed -n "$((SENTENCE + 1))p" "$DATA/simuleval/train/target.txt")"
+simultaneous 2>"$WORK/simultaneous.log" || fail "SimulEval failed; its output is in $WORK/simultaneous.log"
+say "heard:      $(sed -n "$((SENTENCE + 1))p" "$DATA/simuleval/train/wav_list.txt")
+== translated: $(ls "$WORK"/results/wavs/*.wav)
+== all scores: $WORK/results/scores.tsv (latencies in ms; _CA: with computation time; ASR_BLEU by a light recogniser)"

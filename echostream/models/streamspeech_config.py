@@ -61,6 +61,8 @@ STREAMSPEECH_MINI_DEFAULTS: Mapping[str, Any] = {
     "attn_type": "espnet",
     "pos_enc_type": "rel_pos",
     "chunk_size": 8,
+    # As echostream_mini: the two presets differ in the encoder only.
+    "constant_unit_positions": False,
 }
 
 

@@ -139,6 +139,24 @@ def test_dry_run_prints_commands_and_does_nothing(script: str, arch: str, tmp_pa
     assert not any(tmp_path.iterdir())
 
 
+def test_quickstart_runs_whole_and_its_steps_only_once(tmp_path: Path) -> None:
+    variables = {
+        "QUICKSTART": str(tmp_path / "quickstart"),
+        "ECHOSTREAM_VENV": sys.prefix,
+        "UPDATES": "2",
+        "VOCODER_UPDATES": "2",
+    }
+    script = str(ROOT / "scripts" / "quickstart.sh")
+    first = run([script], variables)
+    for step in ("corpus", "vocoder", "training", "check"):
+        assert f"== {step}: about" in first
+    assert "simultaneous translation of sentence 0" in first
+    assert "StartOffset_CA" in first
+    second = run([script], {**variables, "SENTENCE": "1"})
+    assert second.count("done before") == 4
+    assert "simultaneous translation of sentence 1" in second
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -57,12 +57,13 @@ def test_mini_preset() -> None:
     assert isinstance(built, StreamSpeechModel)
     assert isinstance(built.encoder, EchoStreamSpeechEncoder)
     assert built.encoder.embed_dim == 144
+    assert built.encoder.segment_lengths == (4, 8, 16, 32, 64)
     assert not built.decoder.constant_unit_positions
     assert built.decoder.layers[0].fc1.weight.shape == (576, 144)
     assert built.text_decoder("target_unigram").layers[0].fc1.weight.shape == (576, 144)
-    assert built.decoder.ctc_upsample_rate == 8
+    assert built.decoder.ctc_upsample_rate == 10
     with torch.no_grad():
-        assert built(**batch())[0].shape == (2, 48, 15)
+        assert built(**batch())[0].shape == (2, 60, 15)
 
 
 def test_yaml_sets_what_the_command_line_leaves(tmp_path: Path) -> None:
@@ -88,7 +89,7 @@ def test_options_of_the_layers(tmp_path: Path) -> None:
     flags = ("--no-relative-position-bias", "--emformer-conv-kernel-size", "7")
     args = parse("echostream_mini", *flags, folder=tmp_path, yaml=yaml)
     assert (args.relative_position_bias, args.emformer_conv_kernel_size) == (False, 7)
-    plain = parse("echostream_mini", folder=tmp_path, yaml="global_cmvn: {}\n")
+    plain = parse("echostream", folder=tmp_path, yaml="global_cmvn: {}\n")
     assert (plain.relative_position_bias, plain.emformer_conv_kernel_size) == (False, 0)
     model = tiny_echostream(relative_position_bias=True, emformer_conv_kernel_size=15)
     for layer in model.encoder.emformer.layers:

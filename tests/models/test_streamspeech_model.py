@@ -309,7 +309,8 @@ def test_mini_preset() -> None:
     assert len(built.encoder.conformer_layers) == 6
     assert built.encoder.linear.weight.shape == (144, 144)
     assert built.encoder.subsample.conv_layers[0].weight.shape == (256, 80, 5)
-    assert built.decoder.ctc_upsample_rate == 8
+    assert built.decoder.ctc_upsample_rate == 10
+    assert not built.decoder.constant_unit_positions
     assert len(built.text_decoder("target_unigram").layers) == 2
     assert dropouts(built.text_decoder("target_unigram")) == (0.1, 0.1, 0.1)
 
