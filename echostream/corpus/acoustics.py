@@ -20,13 +20,13 @@ BABBLE = "babble"
 PEAK_AMPLITUDE = 0.95
 # Audible noise, else a quiet room, else exact zeros around the speech. Zeros stay rare: their log energies
 # lie so far below all others that they would double the deviation that features are divided by.
-NOISE_SHARE, ROOM_SHARE = 0.6, 0.3
+NOISE_SHARE, ROOM_SHARE = 0.4, 0.5
 ROOM = "pink"
 ROOM_SNR_DB = (35.0, 55.0)
 MIN_GAIN_DB = -12.0
-LEAD_MS = (0, 600)
+LEAD_MS = (0, 300)
 LONG_LEAD_MS = (600, 1500)
-TAIL_MS = (200, 800)
+TAIL_MS = (100, 400)
 MAX_TALKER_UTTERANCES = 24
 
 
@@ -45,7 +45,7 @@ class ConditionRanges:
     long_lead_share: float = 0.0
 
 
-SEEN_RANGES = ConditionRanges(("white", "pink", "brown", "hum", BABBLE), (8.0, 30.0))
+SEEN_RANGES = ConditionRanges(("white", "pink", "brown", "hum", BABBLE), (10.0, 30.0))
 TRAIN_RANGES = ConditionRanges(SEEN_RANGES.noises, SEEN_RANGES.snr_db, long_lead_share=0.1)
 # Nothing of this is heard in training: gusts are of this split alone, and the babble is of its own voices.
 HARD_RANGES = ConditionRanges(("gusts", BABBLE), (5.0, 20.0))

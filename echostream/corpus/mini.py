@@ -40,7 +40,7 @@ from echostream.data.fbank import num_fbank_frames
 from echostream.data.manifest import read_tsv
 
 # Part of every step's fingerprint: raise it when a change of the code changes what is built.
-BUILD_VERSION = 2
+BUILD_VERSION = 3
 # The same for what only the last step writes, which takes seconds.
 MANIFESTS_VERSION = 2
 # Bounds of memory: utterances whose features are held at a time, and those that k-means sees.

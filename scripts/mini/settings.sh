@@ -19,7 +19,7 @@ VOCODER_FLAGS=(--preset mini --max-updates "${VOCODER_UPDATES:-8000}")
 
 # Both models: same data, size and budget. MAX_TOKENS is a batch's fbank frames, AVERAGE counts checkpoints.
 ARCHS=${ARCHS:-echostream_mini streamspeech_mini}
-MAX_UPDATE=${MAX_UPDATE:-9000}
+MAX_UPDATE=${MAX_UPDATE:-8000}
 MAX_TOKENS=${MAX_TOKENS:-6000}
 CTC_UPSAMPLE_RATE=${CTC_UPSAMPLE_RATE:-10}
 CHECKPOINT_INTERVAL=${CHECKPOINT_INTERVAL:-250}
@@ -41,7 +41,7 @@ ASR_MODEL=${ASR_MODEL:-whisper}
 TRAINING_FLAGS=(
     --ctc-upsample-rate "$CTC_UPSAMPLE_RATE"
     --dropout 0.1 --mt-decoder-dropout 0.1 --attention-dropout 0 --relu-dropout 0
-    --lr 0.0015 --warmup-updates 500 --clip-norm 10 --seed "$SEED"
+    --lr 0.003 --warmup-updates 400 --clip-norm 10 --seed "$SEED"
     --validate-interval-updates 500 --validate-interval 1000 --save-interval-updates "$CHECKPOINT_INTERVAL"
     --keep-interval-updates "$AVERAGE" --no-epoch-checkpoints --keep-best-checkpoints -1
 )
