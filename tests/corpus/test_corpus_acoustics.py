@@ -115,10 +115,11 @@ def test_draws_follow_the_ranges(ranges: ConditionRanges) -> None:
     silent = [item for item in drawn if item.snr_db is None]
     assert {item.noise for item in silent} == {acoustics.NO_NOISE}
     assert len(silent) / len(drawn) == pytest.approx(0.1, abs=0.02)
-    assert all(-12 <= item.gain_db <= 0 and 200 <= item.tail_ms <= 800 for item in drawn)
-    late = sum(item.lead_ms > 600 for item in drawn) / len(drawn)
+    least_ms, most_ms = acoustics.TAIL_MS
+    assert all(-12 <= item.gain_db <= 0 and least_ms <= item.tail_ms <= most_ms for item in drawn)
+    late = sum(item.lead_ms > acoustics.LEAD_MS[1] for item in drawn) / len(drawn)
     assert late == pytest.approx(ranges.long_lead_share, abs=0.02)
-    assert max(item.lead_ms for item in drawn) <= (1500 if ranges.long_lead_share else 600)
+    assert max(item.lead_ms for item in drawn) <= (1500 if ranges.long_lead_share else acoustics.LEAD_MS[1])
 
 
 def test_the_hard_split_has_noise_that_train_lacks() -> None:
