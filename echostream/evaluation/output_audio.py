@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from echostream.evaluation.pauses import cut_pieces
 from echostream.evaluation.results import ReportError
 
 Samples = npt.NDArray[np.float32]
@@ -50,18 +51,10 @@ def read_output(folder: Path, entry: Mapping[str, Any]) -> OutputAudio:
     if not path.is_file():
         raise ReportError(f"{path}: no such output, though {folder / 'instances.log'} names it; run it again")
     samples, rate = soundfile.read(path, dtype="float32", always_2d=False)
-    pieces = []
-    begin = 0
-    end_ms = entry["delays"][0]
-    for start_ms, duration_ms in entry["intervals"]:
-        begin += int(rate * (start_ms - end_ms) / 1000)
-        length = round(rate * duration_ms / 1000)
-        pieces.append(samples[begin : begin + length])
-        begin += length
-        end_ms = start_ms + duration_ms
-    if begin != samples.size:
+    pieces, num_samples = cut_pieces(samples, rate, entry["intervals"])
+    if num_samples != samples.size:
         raise ReportError(
-            f"{path}: has {samples.size} samples, but its entry in instances.log has {begin}: the files are "
-            "of different runs"
+            f"{path}: has {samples.size} samples, but its entry in instances.log has {num_samples}: the "
+            "files are of different runs"
         )
     return OutputAudio(tuple(pieces), rate)

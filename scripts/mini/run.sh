@@ -112,7 +112,7 @@ report() { report_of "$RUNS" "${KINDS[@]}" text-to-unit; }
 
 demo() {
     local arch=${architectures[0]} results=("$RUNS/ceiling/speech" "$RUNS/ceiling/units") kind
-    for kind in offline-s2st.generate simul-s2st simul-s2tt streaming-asr; do
+    for kind in "${KINDS[@]}"; do
         results+=("$RUNS/$arch.$kind" "$RUNS/hard/$arch.$kind")
     done
     run python -m echostream.release --model "$(model_of "$arch")" --data "$DATA" \

@@ -2,8 +2,16 @@
 
 from echostream.corpus import english, french
 from echostream.corpus.clause import Rendered
-from echostream.corpus.lexicon import Adjective, Lexicon, Noun, Verb
+from echostream.corpus.lexicon import Adjective, Lexicon, Noun, Phrase, Verb
 from echostream.corpus.phrases import PRONOUNS, Action, PhraseBook, Subject
+
+YESTERDAY, TOMORROW, NOW = (
+    Phrase("hier", "yesterday"),
+    Phrase("demain", "tomorrow"),
+    Phrase("maintenant", "now"),
+)
+MARKET, VERY = Phrase("au marché", "at the market"), Phrase("très", "very")
+TO_ROME = (Phrase("à rome", "rome"), True)
 
 
 def noun(lexicon: Lexicon, fr: str) -> Noun:

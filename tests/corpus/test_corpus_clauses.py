@@ -10,15 +10,20 @@ from echostream.corpus import templates as t
 from echostream.corpus.clause import Rendered
 from echostream.corpus.lexicon import Phrase, load_lexicon
 from echostream.corpus.phrases import Described, PhraseBook, Subject
-from tests.corpus.sentence_parts import action, adjective, noun, pronoun, texts, verb
-
-YESTERDAY, TOMORROW, NOW = (
-    Phrase("hier", "yesterday"),
-    Phrase("demain", "tomorrow"),
-    Phrase("maintenant", "now"),
+from tests.corpus.sentence_parts import (
+    MARKET,
+    NOW,
+    TO_ROME,
+    TOMORROW,
+    VERY,
+    YESTERDAY,
+    action,
+    adjective,
+    noun,
+    pronoun,
+    texts,
+    verb,
 )
-MARKET, VERY = Phrase("au marché", "at the market"), Phrase("très", "very")
-TO_ROME = (Phrase("à rome", "rome"), True)
 
 
 @pytest.fixture(scope="module")

@@ -18,16 +18,14 @@ from echostream.corpus.template_table import (
     TRAIN_CLAUSES,
     TRAIN_TEMPLATES,
 )
-from tests.corpus.sentence_parts import action, noun, pronoun
+from tests.corpus.sentence_parts import (
+    YESTERDAY,
+    action,
+    noun,
+    pronoun,
+)
 
 FRAMES = {frame.name: frame for frame in (*TRAIN_FRAMES, *HELDOUT_FRAMES)}
-YESTERDAY, TOMORROW, NOW = (
-    Phrase("hier", "yesterday"),
-    Phrase("demain", "tomorrow"),
-    Phrase("maintenant", "now"),
-)
-MARKET, VERY = Phrase("au marché", "at the market"), Phrase("très", "very")
-TO_ROME = (Phrase("à rome", "rome"), True)
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,7 @@
 """The ablations: each variant differs from the base in what its name says, and the tables hold them all."""
 
-import os
 import shlex
 import stat
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,11 @@ import torch
 from fairseq import options
 
 from echostream.models.echostream_config import ENCODER_SETTINGS
+from tests.end_to_end.mini_scripts import run, succeed
 from tests.evaluation.result_folders import REFERENCES, garbled, write_run
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "scripts" / "mini" / "ablations.sh"
+SCRIPT = "ablations.sh"
 CHANGES: dict[str, dict[str, Any]] = {
     "base": {},
     "no_position_bias": {"relative_position_bias": False},
@@ -29,23 +28,6 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-def run(runs: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    settings = {"RUNS": str(runs), "OMP_NUM_THREADS": "1", "ECHOSTREAM_VENV": sys.prefix, **variables}
-    return subprocess.run(
-        [str(SCRIPT), *arguments],
-        env={**os.environ, **settings},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def succeed(runs: Path, *arguments: str, **variables: str) -> str:
-    result = run(runs, *arguments, **variables)
-    assert result.returncode == 0, (result.stdout + result.stderr)[-6000:]
-    return result.stdout
-
-
 def encoder_settings(command: list[str]) -> dict[str, Any]:
     """What a fairseq-train command makes of the encoder."""
     args = options.parse_args_and_arch(options.get_training_parser(), input_args=command[1:])
@@ -56,7 +38,7 @@ def test_each_variant_changes_one_thing(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "config_echostream.yaml").write_text("{}\n")
     lines = succeed(
-        tmp_path, "--dry-run", ABLATION_UPDATES="50", ABLATION_TRAIN_FLAGS="--lr 0.5"
+        SCRIPT, tmp_path, "--dry-run", ABLATION_UPDATES="50", ABLATION_TRAIN_FLAGS="--lr 0.5"
     ).splitlines()
     trained = [shlex.split(line) for line in lines if line.startswith("fairseq-train")]
     folders = [Path(words[words.index("--save-dir") + 1]) for words in trained]
@@ -81,7 +63,7 @@ def test_each_variant_changes_one_thing(tmp_path: Path) -> None:
 def test_bad_variants_are_named(
     arguments: list[str], variables: dict[str, str], message: str, tmp_path: Path
 ) -> None:
-    result = run(tmp_path, "--dry-run", *arguments, **variables)
+    result = run(SCRIPT, tmp_path, "--dry-run", *arguments, **variables)
     assert result.returncode != 0
     assert message in result.stderr
 
@@ -141,7 +123,7 @@ def test_tables_of_the_chosen_variants(stand_ins: Path, tmp_path: Path) -> None:
     rows = [f"u{number}\t{text}\t{text}" for number, text in enumerate(REFERENCES)]
     (runs / "data" / "test.tsv").write_text("\n".join(["id\tsrc_text\ttgt_text", *rows]) + "\n")
     variables = {"ECHOSTREAM_VENV": str(stand_ins), "PYTHONPATH": str(ROOT)}
-    output = succeed(runs, VARIANTS="no_memory", **variables)
+    output = succeed(SCRIPT, runs, VARIANTS="no_memory", **variables)
     assert output.count("training called") == 2
     for chunk_ms in (160, 320):
         text = (runs / "ablations" / f"ablations.{chunk_ms}ms.md").read_text(encoding="utf-8")
@@ -150,7 +132,7 @@ def test_tables_of_the_chosen_variants(stand_ins: Path, tmp_path: Path) -> None:
         assert base.startswith("| base |  | 21.00 | 50.00 |")
         assert changed.startswith("| no_memory | --memory-size 0 | 21.00 (")
         assert changed.endswith("| 1500 | 0.01 M |")
-    again = succeed(runs, VARIANTS="right_context_2", ABLATION_CHUNK_SIZES_MS="320", **variables)
+    again = succeed(SCRIPT, runs, VARIANTS="right_context_2", ABLATION_CHUNK_SIZES_MS="320", **variables)
     assert again.count("training called") == 1, "the base is there already"
     text = (runs / "ablations" / "ablations.320ms.md").read_text(encoding="utf-8")
     assert "| right_context_2 | --right-context-length 2 |" in text

@@ -1,17 +1,15 @@
 """The mini experiment: its stages, their commands, and a run of a model that has learned nothing."""
 
 import json
-import os
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from echostream.evaluation.audio_checks import RESULT as AUDIO_CHECKS
+from tests.end_to_end.mini_scripts import run, succeed
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "mini" / "run.sh"
+SCRIPT = "run.sh"
 LAYERS = ("encoder", "translation-decoder", "synthesizer-encoder", "decoder")
 TINY = {
     "NUM_TRAIN": "8",
@@ -43,26 +41,9 @@ SETTINGS = {
 SIMULTANEOUS = ("simul-s2st", "simul-s2tt", "streaming-asr")
 
 
-def run(runs: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    settings = {"RUNS": str(runs), "OMP_NUM_THREADS": "1", "ECHOSTREAM_VENV": sys.prefix, **variables}
-    return subprocess.run(
-        [str(SCRIPT), *arguments],
-        env={**os.environ, **settings},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def succeed(runs: Path, *arguments: str, **variables: str) -> str:
-    result = run(runs, *arguments, **variables)
-    assert result.returncode == 0, (result.stdout + result.stderr)[-6000:]
-    return result.stdout
-
-
 def commands(runs: Path, *stages: str, **variables: str) -> list[list[str]]:
     """The commands that a dry run prints, without those that tidy up."""
-    output = succeed(runs, "--dry-run", *stages, **{**SETTINGS, **variables})
+    output = succeed(SCRIPT, runs, "--dry-run", *stages, **{**SETTINGS, **variables})
     lines = map(shlex.split, output.splitlines())
     return [words for words in lines if words and words[0] not in ("==", "rm", "touch", "mv")]
 
@@ -167,7 +148,7 @@ def test_a_second_seed_has_the_same_corpus_and_vocoder(tmp_path: Path) -> None:
 def test_bad_stages_and_variables_are_named(
     stage: str, variables: dict[str, str], message: str, tmp_path: Path
 ) -> None:
-    result = run(tmp_path, "--dry-run", stage, **variables)
+    result = run(SCRIPT, tmp_path, "--dry-run", stage, **variables)
     assert result.returncode != 0
     assert message in result.stdout + result.stderr
 
@@ -176,7 +157,7 @@ def test_bad_stages_and_variables_are_named(
 def test_a_run_of_two_updates_and_nothing_twice(tmp_path: Path) -> None:
     """The stages that experiment.sh has not: 10 processes, of which most import fairseq."""
     stages = ("corpus", "vocoder", "ceiling", "train", "average", "simul-s2st", "text-to-unit", "audio")
-    assert "train took" in succeed(tmp_path, *stages, **TINY)
+    assert "train took" in succeed(SCRIPT, tmp_path, *stages, **TINY)
     scores = (tmp_path / "echostream_mini.text-to-unit" / "scores.txt").read_text(encoding="utf-8")
     assert "translation, text\tBLEU 100.00\tWER 0.00\tLENGTH 1.000\t" in scores
     for kind in ("speech", "units"):
@@ -185,5 +166,5 @@ def test_a_run_of_two_updates_and_nothing_twice(tmp_path: Path) -> None:
     folder = tmp_path / "echostream_mini.simul-s2st" / "chunk_size=640"
     checks = json.loads((folder / AUDIO_CHECKS).read_text(encoding="utf-8"))
     assert checks["length_ratio"] > 0
-    again = succeed(tmp_path, "ceiling", *stages[3:], **TINY)
+    again = succeed(SCRIPT, tmp_path, "ceiling", *stages[3:], **TINY)
     assert again.count("is there already") == 7

@@ -1,7 +1,6 @@
 """`echostream-eval`: SimulEval with the metrics of the task, unless others are given."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -140,7 +139,10 @@ def test_score_only_needs_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 def test_modes_without_an_agent_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     given = ["--remote-eval", "--output", "out"]
     called: list[list[str]] = []
-    record: Callable[[], None] = lambda: called.append(sys.argv[1:])  # noqa: E731
+
+    def record() -> None:
+        called.append(sys.argv[1:])
+
     monkeypatch.setattr(sys, "argv", ["pytest"])
     monkeypatch.setattr(cli.simuleval.cli, "main", record)
     main(given)
