@@ -42,7 +42,7 @@ from echostream.data.manifest import read_tsv
 # Part of every step's fingerprint: raise it when a change of the code changes what is built.
 BUILD_VERSION = 3
 # The same for what only the last step writes, which takes seconds.
-MANIFESTS_VERSION = 2
+MANIFESTS_VERSION = 3
 # Bounds of memory: utterances whose features are held at a time, and those that k-means sees.
 BLOCK_UTTERANCES = 1000
 MAX_KMEANS_UTTERANCES = 4000

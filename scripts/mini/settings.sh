@@ -13,7 +13,7 @@ NUM_TEST=${NUM_TEST:-200}
 NUM_TEST_HARD=${NUM_TEST_HARD:-200}
 NUM_UNITS=${NUM_UNITS:-1000}
 DURATION_PENALTY=${DURATION_PENALTY:-1.0}
-VOCAB_SIZE=${VOCAB_SIZE:-500}
+VOCAB_SIZE=${VOCAB_SIZE:-150}
 
 VOCODER_FLAGS=(--preset mini --max-updates "${VOCODER_UPDATES:-8000}")
 
@@ -21,7 +21,7 @@ VOCODER_FLAGS=(--preset mini --max-updates "${VOCODER_UPDATES:-8000}")
 ARCHS=${ARCHS:-echostream_mini streamspeech_mini}
 MAX_UPDATE=${MAX_UPDATE:-8000}
 MAX_TOKENS=${MAX_TOKENS:-6000}
-CTC_UPSAMPLE_RATE=${CTC_UPSAMPLE_RATE:-10}
+CTC_UPSAMPLE_RATE=${CTC_UPSAMPLE_RATE:-6}
 CHECKPOINT_INTERVAL=${CHECKPOINT_INTERVAL:-250}
 AVERAGE=${AVERAGE:-8}
 
@@ -41,7 +41,7 @@ ASR_MODEL=${ASR_MODEL:-whisper}
 TRAINING_FLAGS=(
     --ctc-upsample-rate "$CTC_UPSAMPLE_RATE"
     --dropout 0.1 --mt-decoder-dropout 0.1 --attention-dropout 0 --relu-dropout 0
-    --lr 0.003 --warmup-updates 400 --clip-norm 10 --seed "$SEED"
+    --lr 0.003 --lr-scheduler cosine --warmup-updates 400 --clip-norm 10 --seed "$SEED"
     --validate-interval-updates 500 --validate-interval 1000 --save-interval-updates "$CHECKPOINT_INTERVAL"
     --keep-interval-updates "$AVERAGE" --no-epoch-checkpoints --keep-best-checkpoints -1
 )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
+from fairseq.data.audio.data_cfg import SingleTaskConfig
 
 from echostream.corpus import acoustics, manifests, mini, synthesis, units
 from echostream.corpus.manifests import MANIFEST_COLUMNS, ManifestRow
@@ -96,10 +97,14 @@ def test_configs_are_relative_and_point_at_files(tiny_corpus: Path) -> None:
     full = yaml.safe_load((tiny_corpus / "config_echostream.yaml").read_text())
     assert full == data  # no settings of the encoder, which would win over the preset's
     tasks = yaml.safe_load((tiny_corpus / "config_mtl_asr_st_ctcst.yaml").read_text())
-    assert {name: task["loss_weight"] for name, task in tasks.items()} == {
-        "target_unigram": 8.0,
-        "source_unigram": 4.0,
-        "ctc_target_unigram": 4.0,
+    weights = {
+        name: [SingleTaskConfig(name, task).get_loss_weight(update) for update in (0, 1000, 9000)]
+        for name, task in tasks.items()
+    }
+    assert weights == {
+        "target_unigram": [8.0, 8.0, 8.0],
+        "source_unigram": [200.0, 4.0, 4.0],
+        "ctc_target_unigram": [4.0, 4.0, 4.0],
     }
     for task in tasks.values():
         assert task["decoder_args"]["dropout"] == 0.1
