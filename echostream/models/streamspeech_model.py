@@ -205,7 +205,8 @@ class StreamSpeechModel(S2UTTransformerModel):
         return_all_hiddens: bool = False,
         chunk_size: int | None = None,
         conv_chunk_size: int | None = None,
-    ) -> tuple[Tensor, dict[str, Any]]:
+        with_units: bool = True,
+    ) -> tuple[Tensor | None, dict[str, Any]]:
         """Run all stages with the text given (teacher forcing).
 
         Args:
@@ -218,11 +219,13 @@ class StreamSpeechModel(S2UTTransformerModel):
             return_all_hiddens: whether ``extra`` holds ``encoder_states`` and ``encoder_padding_mask``.
             chunk_size: chunk of the encoder in encoder frames; the configured one when None.
             conv_chunk_size: chunk of the Conformer's convolutions; chosen by the chunk size when None.
+            with_units: run the unit side too.
 
         Returns:
-            Unit logits [B, U, V], and a dictionary with ``mt_decoder_out`` (logits [B, N, V] and its own
-            dictionary), ``encoder_out`` (the encoder's dictionary), ``visible_frames`` (g(i), [B, N], or
-            None) and ``decoder_padding_mask`` ([B, U] or None).
+            Unit logits [B, U, V] (None without the unit side), and a dictionary with ``mt_decoder_out``
+            (logits [B, N, V] and its own dictionary), ``encoder_out`` (the encoder's dictionary),
+            ``visible_frames`` (g(i), [B, N], or None) and, from the unit side, ``decoder_padding_mask``
+            ([B, U] or None).
         """
         encoder_out = self.forward_encoder(
             src_tokens,
@@ -243,9 +246,11 @@ class StreamSpeechModel(S2UTTransformerModel):
         )
         is_padding = prev_output_tokens_mt.eq(mt_decoder.padding_idx)
         padding_mask = is_padding if bool(is_padding.any()) else None
-        unit_logits, extra = self._decode_units(
-            features.transpose(0, 1), padding_mask, streaming_config, prev_output_tokens
-        )
+        unit_logits, extra = None, {}
+        if with_units:
+            unit_logits, extra = self._decode_units(
+                features.transpose(0, 1), padding_mask, streaming_config, prev_output_tokens
+            )
         extra["mt_decoder_out"] = (mt_decoder.output_layer(features), mt_extra)
         extra["encoder_out"] = encoder_out
         extra["visible_frames"] = visible

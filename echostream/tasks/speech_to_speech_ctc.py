@@ -157,6 +157,8 @@ class SpeechToSpeechCTCTask(SpeechToSpeechTask):
     ) -> tuple[Tensor, int, dict[str, Any]]:
         """Forward and backward of one batch, under the eyes of the guard."""
         self.guard.watch(optimizer, model, update_num)
+        if hasattr(criterion, "set_num_updates"):  # fairseq's own criteria ask for loss weights only
+            criterion.set_num_updates(update_num)
         loss, sample_size, logging_output = super().train_step(
             sample, model, criterion, optimizer, update_num, ignore_grad
         )

@@ -15,11 +15,12 @@ NUM_UNITS=${NUM_UNITS:-1000}
 DURATION_PENALTY=${DURATION_PENALTY:-1.0}
 VOCAB_SIZE=${VOCAB_SIZE:-150}
 
-VOCODER_FLAGS=(--preset mini --max-updates "${VOCODER_UPDATES:-8000}")
+VOCODER_FLAGS=(--preset mini --config "$MINI_DIR/vocoder.json" --max-updates "${VOCODER_UPDATES:-20000}")
 
 # Both models: same data, size and budget. MAX_TOKENS is a batch's fbank frames, AVERAGE counts checkpoints.
 ARCHS=${ARCHS:-echostream_mini streamspeech_mini}
-MAX_UPDATE=${MAX_UPDATE:-8000}
+MAX_UPDATE=${MAX_UPDATE:-10000}
+UNIT_LOSS_FROM_UPDATE=${UNIT_LOSS_FROM_UPDATE:-2500}
 MAX_TOKENS=${MAX_TOKENS:-6000}
 CTC_UPSAMPLE_RATE=${CTC_UPSAMPLE_RATE:-6}
 CHECKPOINT_INTERVAL=${CHECKPOINT_INTERVAL:-250}
@@ -39,7 +40,7 @@ ASR_MODEL=${ASR_MODEL:-whisper}
 # fairseq-train, for all models, and ABLATION_TRAIN_FLAGS for those of the ablations. Dropout of attention weights and
 # hidden layers costs a fifth of the time on a processor, for its random numbers alone.
 TRAINING_FLAGS=(
-    --ctc-upsample-rate "$CTC_UPSAMPLE_RATE"
+    --ctc-upsample-rate "$CTC_UPSAMPLE_RATE" --unit-loss-from-update "$UNIT_LOSS_FROM_UPDATE"
     --dropout 0.1 --mt-decoder-dropout 0.1 --attention-dropout 0 --relu-dropout 0
     --lr 0.003 --lr-scheduler cosine --warmup-updates 400 --clip-norm 10 --seed "$SEED"
     --validate-interval-updates 500 --validate-interval 1000 --save-interval-updates "$CHECKPOINT_INTERVAL"

@@ -103,7 +103,8 @@ class FakeModel(nn.Module):
         return_all_hiddens: bool = False,
         chunk_size: int | None = None,
         conv_chunk_size: int | None = None,
-    ) -> tuple[Tensor, dict[str, Any]]:
+        with_units: bool = True,
+    ) -> tuple[Tensor | None, dict[str, Any]]:
         self.calls.append(
             {"streaming_config": streaming_config, "chunk_size": chunk_size, "rows": len(src_tokens)}
         )
@@ -116,9 +117,12 @@ class FakeModel(nn.Module):
             self.text(prev_output_tokens_mt) + states.mean(dim=0, keepdim=True).transpose(0, 1)
         )
         text_padding = prev_output_tokens_mt.eq(1)
-        units = self.units_out(features.repeat_interleave(self.rate, dim=1))
+        units, unit_extra = None, {}
+        if with_units:
+            units = self.units_out(features.repeat_interleave(self.rate, dim=1))
+            unit_extra = {"decoder_padding_mask": text_padding.repeat_interleave(self.rate, dim=1)}
         return units, {
-            "decoder_padding_mask": text_padding.repeat_interleave(self.rate, dim=1),
+            **unit_extra,
             "mt_decoder_out": (self.text_out(features), {}),
             "encoder_out": {
                 "encoder_out": [states],
