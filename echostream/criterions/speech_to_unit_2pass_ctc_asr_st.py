@@ -49,7 +49,7 @@ class SpeechToUnit2PassConfig(RdropLabelSmoothedCrossEntropyCriterionConfig):
         default=0,
         metadata={
             "help": "train recognition and text alone before this update: units are learned sooner from a "
-            "text decoder that can translate. Several processes then need --find-unused-parameters"
+            "text decoder that can translate. Several processes then need --ddp-backend legacy_ddp"
         },
     )
 
