@@ -15,18 +15,19 @@ NUM_UNITS=${NUM_UNITS:-1000}
 DURATION_PENALTY=${DURATION_PENALTY:-1.0}
 VOCAB_SIZE=${VOCAB_SIZE:-150}
 
+# The vocoder's size is in vocoder.json.
 VOCODER_FLAGS=(--preset mini --config "$MINI_DIR/vocoder.json" --max-updates "${VOCODER_UPDATES:-20000}")
 
 # Both models: same data, size and budget. MAX_TOKENS is a batch's fbank frames, AVERAGE counts checkpoints.
 ARCHS=${ARCHS:-echostream_mini streamspeech_mini}
 MAX_UPDATE=${MAX_UPDATE:-10000}
-UNIT_LOSS_FROM_UPDATE=${UNIT_LOSS_FROM_UPDATE:-2500}
+UNIT_LOSS_FROM_UPDATE=${UNIT_LOSS_FROM_UPDATE:-$((MAX_UPDATE / 4))}
 MAX_TOKENS=${MAX_TOKENS:-6000}
 CTC_UPSAMPLE_RATE=${CTC_UPSAMPLE_RATE:-6}
 CHECKPOINT_INTERVAL=${CHECKPOINT_INTERVAL:-250}
 AVERAGE=${AVERAGE:-8}
 
-# The ablations' models are trained for so many updates, and evaluated at these chunk sizes.
+# The ablations' models are trained for so many updates, without units, and evaluated at these chunk sizes.
 ABLATION_UPDATES=${ABLATION_UPDATES:-1500}
 ABLATION_AVERAGE=${ABLATION_AVERAGE:-4}
 ABLATION_CHUNK_SIZES_MS=${ABLATION_CHUNK_SIZES_MS:-160 320}

@@ -18,12 +18,7 @@ from echostream.corpus.template_table import (
     TRAIN_CLAUSES,
     TRAIN_TEMPLATES,
 )
-from tests.corpus.sentence_parts import (
-    YESTERDAY,
-    action,
-    noun,
-    pronoun,
-)
+from tests.corpus.sentence_parts import YESTERDAY, action, noun, pronoun
 
 FRAMES = {frame.name: frame for frame in (*TRAIN_FRAMES, *HELDOUT_FRAMES)}
 

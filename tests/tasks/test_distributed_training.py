@@ -126,6 +126,7 @@ def test_two_processes_equal_one(
     # legacy_ddp gives the waiting unit side gradients of zero, which Adam counts: its first step is another.
     num_equal = 3 if late_units else 4
     assert_same(curve(first)[:num_equal], curve(alone)[:num_equal])
+    assert_same(curve(second)[:num_equal], curve(alone)[:num_equal])
     assert_same(curve(second), curve(first))
     # The running statistics of the Conformer's normalisation are rank 0's alone.
     if arch == "echostream" and not late_units:

@@ -1,7 +1,6 @@
 """The unit vocoder: agreement with fairseq, public checkpoints, receptive field, and bad input."""
 
 import json
-import pickle
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,56 +15,9 @@ from echostream.vocoder.config import GeneratorConfig, read_config_file
 from echostream.vocoder.errors import VocoderError
 from echostream.vocoder.generator import CodeGenerator
 from echostream.vocoder.receptive_field import duration_receptive_field_units, generator_receptive_field
-from echostream.vocoder.training_config import PRESETS
+from tests.vocoder.small_vocoder import SMALL, public_config, random_state, save, without
 
 STATE_DICT_FACTS = Path(__file__).parent / "data" / "code_hifigan_state_dict.json"
-
-SMALL: dict[str, Any] = {
-    "num_embeddings": 30,
-    "embedding_dim": 16,
-    "model_in_dim": 16,
-    "upsample_initial_channel": 32,
-    "upsample_rates": [5, 4, 2],
-    "upsample_kernel_sizes": [11, 8, 4],
-    "resblock_kernel_sizes": [3, 5],
-    "resblock_dilation_sizes": [[1, 3, 5], [1, 2, 3]],
-    "code_hop_size": 40,
-    "sampling_rate": 16000,
-    "dur_predictor_params": {
-        "encoder_embed_dim": 16,
-        "var_pred_hidden_dim": 12,
-        "var_pred_kernel_size": 3,
-        "var_pred_dropout": 0.5,
-    },
-}
-
-
-def public_config() -> dict[str, Any]:
-    config = {key: value for key, value in PRESETS["public"].items() if key != "training"}
-    return {**config, "num_embeddings": 1000}
-
-
-def without(config: dict[str, Any], *keys: str) -> dict[str, Any]:
-    return {key: value for key, value in config.items() if key not in keys}
-
-
-def random_state(config: dict[str, Any], seed: int = 0) -> dict[str, Tensor]:
-    """Random weights under which the waveform is neither silent nor clipped and durations differ."""
-    torch.manual_seed(seed)
-    state = CodeGenerator(GeneratorConfig.from_dict(config)).state_dict()
-    for key, tensor in state.items():
-        if key.endswith("weight_g"):
-            state[key] = tensor * (0.5 + torch.rand_like(tensor))
-        elif key == "dur_predictor.proj.weight":
-            state[key] = tensor * 2
-        elif key == "dur_predictor.proj.bias":
-            state[key] = tensor + 1.5
-    return state
-
-
-def save(state: Any, path: Path) -> Path:
-    torch.save({"generator": state}, path)
-    return path
 
 
 @pytest.fixture
@@ -370,80 +322,3 @@ def test_config_file_errors(tmp_path: Path) -> None:
     bad.write_text("[1]")
     with pytest.raises(VocoderError, match="must hold a JSON object, not list"):
         read_config_file(bad)
-
-
-def test_missing_checkpoint_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="g_00000009"):
-        CodeHiFiGANVocoder(tmp_path / "g_00000009", SMALL)
-
-
-@pytest.mark.parametrize("kept_bytes", [0, 4, 200, 5000, -30])
-def test_truncated_checkpoint_is_refused(checkpoint: Path, kept_bytes: int) -> None:
-    checkpoint.write_bytes(checkpoint.read_bytes()[:kept_bytes])
-    with pytest.raises(VocoderError, match=checkpoint.name):
-        CodeHiFiGANVocoder(checkpoint, SMALL)
-
-
-@pytest.mark.parametrize(
-    "content", [b"not a checkpoint at all", b"\x00" * 4096, b"<html>404</html>", b"\x80\x02}."]
-)
-def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "g"
-    path.write_bytes(content)
-    with pytest.raises(VocoderError, match="vocoder checkpoint"):
-        CodeHiFiGANVocoder(path, SMALL)
-
-
-@pytest.mark.parametrize("content", [{"model": {}}, {"generator": 3}, [1, 2]])
-def test_checkpoint_of_another_kind_is_refused(tmp_path: Path, content: Any) -> None:
-    path = tmp_path / "g"
-    torch.save(content, path)
-    with pytest.raises(VocoderError, match=r"no 'generator'|not a dictionary"):
-        CodeHiFiGANVocoder(path, SMALL)
-
-
-class _Intruder:
-    """Pickles into a call that creates a file."""
-
-    def __init__(self, target: Path) -> None:
-        self.target = target
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (open, (str(self.target), "w"))
-
-
-@pytest.mark.parametrize("legacy", [False, True])
-def test_pickled_code_is_refused_and_never_run(tmp_path: Path, legacy: bool) -> None:
-    target, path = tmp_path / "created", tmp_path / "g"
-    content = {"generator": random_state(SMALL), "extra": _Intruder(target)}
-    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
-    with pytest.raises(VocoderError, match="was refused"):
-        CodeHiFiGANVocoder(path, SMALL)
-    path.write_bytes(pickle.dumps(content["extra"], protocol=2))
-    with pytest.raises(VocoderError, match="was refused"):
-        CodeHiFiGANVocoder(path, SMALL)
-    assert not target.exists()
-
-
-def test_legacy_torch_files_load(tmp_path: Path) -> None:
-    state = random_state(SMALL)
-    path = tmp_path / "g"
-    torch.save({"generator": state}, path, _use_new_zipfile_serialization=False)
-    loaded = load_generator(path, SMALL).state_dict()
-    assert all(torch.equal(loaded[key], tensor) for key, tensor in state.items())
-
-
-@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-@pytest.mark.parametrize("legacy", [False, True])
-def test_flipped_bytes_never_escape_as_another_error(tmp_path: Path, legacy: bool) -> None:
-    path = tmp_path / "g"
-    torch.save({"generator": {"a": torch.ones(3)}}, path, _use_new_zipfile_serialization=not legacy)
-    intact = path.read_bytes()
-    random = torch.Generator().manual_seed(0)
-    for _ in range(150):
-        damaged = bytearray(intact)
-        for position in torch.randint(min(len(intact), 600), (4,), generator=random).tolist():
-            damaged[position] = int(torch.randint(256, (), generator=random))
-        path.write_bytes(bytes(damaged))
-        with pytest.raises(VocoderError):
-            CodeHiFiGANVocoder(path, SMALL)

@@ -18,7 +18,7 @@ from echostream.vocoder.generator import MAX_WRITTEN_FRAMES, CodeGenerator
 from echostream.vocoder.receptive_field import generator_receptive_field
 from echostream.vocoder.streaming_synthesis import VocoderState
 from tests.streaming_contract import TOLERANCE
-from tests.vocoder.test_code_hifigan import SMALL, public_config, random_state, save, without
+from tests.vocoder.small_vocoder import SMALL, public_config, random_state, save, without
 
 OTHER_SHAPES: list[dict[str, Any]] = [
     {},

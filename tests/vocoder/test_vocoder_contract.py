@@ -15,7 +15,7 @@ from echostream.vocoder.config import GeneratorConfig
 from echostream.vocoder.errors import VocoderError
 from echostream.vocoder.receptive_field import generator_receptive_field
 from tests.streaming_contract import SingleStreamContract, StreamingAdapter, WorkMeter
-from tests.vocoder.test_code_hifigan import SMALL
+from tests.vocoder.small_vocoder import SMALL
 from tests.vocoder.test_streaming_vocoder import OTHER_SHAPES, make_generator, random_units
 
 
