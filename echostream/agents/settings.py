@@ -54,6 +54,10 @@ MODEL_SETTINGS: Settings = {
 SPEECH_SETTINGS: Settings = {
     "lagging_k2": (int, "subwords that the units stay behind the text"),
     "stride_n2": (int, "subwords that are turned into units at a time"),
+    "unit_blank_penalty": (
+        float,
+        "subtracted from the logit of the unit decoder's blank: above 0, more units",
+    ),
     "dur_prediction": (bool, "predict how long units last (for units without repeats)"),
     "hold_back_frames": (int, "unit frames (20 ms) of speech that wait for what follows them"),
 }

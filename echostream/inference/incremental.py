@@ -17,14 +17,13 @@ from echostream.inference.pipeline import (
     PipelineState,
     empty_features,
     encoder_chunk_size,
-    greedy_labels,
     model_tensor,
     mono_to_numpy,
     resets_encoder,
     unit_numbers,
 )
 from echostream.inference.text_search import extend_text
-from echostream.policy.ctc_alignment import confirmed_tokens
+from echostream.policy.ctc_alignment import best_labels, confirmed_tokens
 from echostream.policy.read_write import Decision
 from echostream.streaming import StreamState
 
@@ -151,11 +150,11 @@ class IncrementalPipeline:
     ) -> None:
         """Let a head read the new frames; provisional ones leave no trace in its state."""
         head_state: Any = getattr(state, f"{name}_head")
-        labels = greedy_labels(head.streaming_forward(frames, head_state, is_final=is_final))
+        labels = best_labels(head.streaming_forward(frames, head_state, is_final=is_final)[0])
         tentative = None
         if provisional is not None and provisional.size(1):
             num_positions = getattr(head_state, "num_positions", None)
-            tentative = greedy_labels(head.streaming_forward(provisional, head_state))
+            tentative = best_labels(head.streaming_forward(provisional, head_state)[0])
             if num_positions is not None:
                 head_state.truncate_positions(num_positions)
         getattr(state, name).push(labels, tentative)
@@ -222,7 +221,7 @@ class IncrementalPipeline:
             stride_n=options.stride_n2,
         )
         units, state.last_unit_label = unit_numbers(
-            greedy_labels(logits),
+            best_labels(logits[0], self.loaded.unit_blank, options.unit_blank_penalty),
             state.last_unit_label,
             self.loaded.unit_blank,
             self.loaded.unit_vocabulary,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields, replace
 from enum import Enum
+from math import isfinite
 from typing import Any
 
 from echostream.inference.chunking import chunk_encoder_frames
@@ -47,6 +48,7 @@ class SessionOptions:
         whole_words: write complete words only; None: from chunks of 640 ms on.
         max_len: longest text segment in subwords; also bounds the decoders' positions.
         segment_length: fixed Emformer segment in encoder frames; None follows the chunk.
+        unit_blank_penalty: subtracted from the logit of the unit decoder's blank: above 0, more units.
         dur_prediction: the vocoder predicts durations of units without repeats.
         hold_back_frames: unit frames (20 ms) of synthesised speech that wait for what follows them; four is
             the fewest without audible borders (docs/vocoder_borders.md).
@@ -73,6 +75,7 @@ class SessionOptions:
     whole_words: bool | None = None
     max_len: int = 200
     segment_length: int | None = None
+    unit_blank_penalty: float = 0.0
     dur_prediction: bool = False
     hold_back_frames: int = 4
     window_ms: int = 30000
@@ -95,6 +98,8 @@ class SessionOptions:
             raise ValueError(
                 f"the segment length must be at least one encoder frame, got {self.segment_length}"
             )
+        if not isfinite(self.unit_blank_penalty):
+            raise ValueError(f"unit-blank-penalty must be a finite number, got {self.unit_blank_penalty}")
         if self.silence_dbfs is not None and self.silence_dbfs >= 0:
             raise ValueError(f"silence-dbfs is below full scale, that is negative, got {self.silence_dbfs}")
 

@@ -120,11 +120,6 @@ def mono_to_numpy(waveform: Tensor) -> Samples:
     return samples
 
 
-def greedy_labels(logits: Tensor) -> Tensor:
-    """Best label of each frame, `[1, t, V]` to `[t]`."""
-    return logits[0].argmax(dim=-1)
-
-
 def model_tensor(tensor: Tensor, loaded: LoadedModel) -> Tensor:
     """The tensor where the model is, in its type."""
     return tensor.to(device=loaded.device, dtype=loaded.dtype)

@@ -19,13 +19,12 @@ from echostream.inference.pipeline import (
     VOCODER_BLOCK_FRAMES,
     PipelineState,
     encoder_chunk_size,
-    greedy_labels,
     model_tensor,
     mono_to_numpy,
     unit_numbers,
 )
 from echostream.inference.text_search import extend_text
-from echostream.policy.ctc_alignment import confirmed_tokens
+from echostream.policy.ctc_alignment import best_labels, confirmed_tokens
 from echostream.policy.read_write import Decision, allowed_subwords
 
 
@@ -140,7 +139,7 @@ class RecomputingPipeline:
         for name, logits in heads:
             path = CTCPath(num_frames=state.first_frame)
             if state.frames.size(0):
-                path.push(greedy_labels(logits(encoder_out)))
+                path.push(best_labels(logits(encoder_out)[0]))
             setattr(state, name, path)
 
     def num_confirmed_tokens(self, state: RecomputedState) -> int:
@@ -189,8 +188,10 @@ class RecomputingPipeline:
             return []
         mask = {"k2": options.lagging_k2, "n2": options.stride_n2} if self.is_masked else None
         logits = self.loaded.model.text_to_units(state.features, streaming_config=mask)
-        labels = greedy_labels(logits)[: logits.size(1) // state.features.size(0) * num_text]
-        units, _ = unit_numbers(labels, -1, self.loaded.unit_blank, self.loaded.unit_vocabulary)
+        blank = self.loaded.unit_blank
+        labels = best_labels(logits[0], blank, options.unit_blank_penalty)
+        labels = labels[: logits.size(1) // state.features.size(0) * num_text]
+        units, _ = unit_numbers(labels, -1, blank, self.loaded.unit_vocabulary)
         new_units = units[len(state.units) :]
         state.units = state.units + new_units
         return new_units

@@ -54,6 +54,20 @@ def greedy_new_tokens(best_tokens: Tensor, blank: int = TEXT_CTC_BLANK) -> Tenso
     return is_new
 
 
+def best_labels(scores: Tensor, blank: int = TEXT_CTC_BLANK, blank_penalty: float = 0.0) -> Tensor:
+    """Return the best label of each position of a CTC output, [..., V] -> [...].
+
+    Args:
+        scores: logits or log-probabilities.
+        blank: index of the CTC blank.
+        blank_penalty: subtracted from the blank's score, so that fewer positions stay blank.
+    """
+    if blank_penalty:
+        scores = scores.clone()
+        scores[..., blank] -= blank_penalty
+    return scores.argmax(dim=-1)
+
+
 def collapse(best_tokens: Tensor, blank: int = TEXT_CTC_BLANK) -> Tensor:
     """Return the tokens of one greedy CTC path, [T] -> [N], repeats and blanks dropped.
 

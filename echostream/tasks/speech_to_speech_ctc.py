@@ -55,6 +55,13 @@ class SpeechToSpeechCTCTask(SpeechToSpeechTask):
             help="fairseq-generate: units of the reference text instead of the searched one",
         )
         parser.add_argument(
+            "--unit-blank-penalty",
+            default=0.0,
+            type=float,
+            metavar="P",
+            help="fairseq-generate: subtracted from the logit of the units' blank: above 0, more units",
+        )
+        parser.add_argument(
             "--on-nonfinite",
             default="stop",
             choices=["stop", "skip"],
@@ -203,6 +210,7 @@ class SpeechToSpeechCTCTask(SpeechToSpeechTask):
             options=options,
             output=output,
             use_bf16=bool(getattr(self.args, "bf16", False)),
+            unit_blank_penalty=float(getattr(self.args, "unit_blank_penalty", 0.0)),
             force_reference_text=bool(getattr(self.args, "force_reference_text", False)),
         )
 

@@ -9,7 +9,7 @@ from fairseq.models import BaseFairseqModel
 from fairseq.sequence_generator import SequenceGenerator
 from torch import Tensor
 
-from echostream.policy.ctc_alignment import greedy_new_tokens
+from echostream.policy.ctc_alignment import best_labels, greedy_new_tokens
 from echostream.policy.read_write import WORD_START
 from echostream.tasks.chunk_sizes import parse_chunk_size
 from echostream.tasks.text_output import TextOutput, Texts
@@ -75,16 +75,18 @@ class SearchOptions:
         )
 
 
-def ctc_best_path(log_probs: Tensor, blank: int) -> tuple[Tensor, Tensor]:
+def ctc_best_path(log_probs: Tensor, blank: int, blank_penalty: float = 0.0) -> tuple[Tensor, Tensor]:
     """The most probable symbol of each position, repeats and blanks removed.
 
     Args:
         log_probs: `[T, V]` of one utterance's valid positions.
         blank: index of the blank.
+        blank_penalty: subtracted from the blank's log-probability.
     Returns:
         Symbols `[N]` and the log-probability of each at its first position `[N]`.
     """
-    scores, symbols = log_probs.max(dim=-1)
+    symbols = best_labels(log_probs, blank, blank_penalty)
+    scores = log_probs.gather(-1, symbols.unsqueeze(-1)).squeeze(-1)
     kept = greedy_new_tokens(symbols.unsqueeze(0), blank)[0]
     return symbols[kept], scores[kept]
 
@@ -109,6 +111,7 @@ class TwoPassGenerator:
         options: search and chunk size.
         output: where the texts go.
         use_bf16: run the model in bfloat16.
+        unit_blank_penalty: subtracted from the log-probability of the units' blank.
         force_reference_text: units of the reference text instead of the searched one, which shows what text
             to unit does by itself.
     """
@@ -123,6 +126,7 @@ class TwoPassGenerator:
         options: SearchOptions,
         output: TextOutput,
         use_bf16: bool = False,
+        unit_blank_penalty: float = 0.0,
         force_reference_text: bool = False,
     ) -> None:
         if len(models) != 1:
@@ -135,6 +139,7 @@ class TwoPassGenerator:
         self.blank = blank
         self.options = options
         self.output = output
+        self.unit_blank_penalty = unit_blank_penalty
         self.force_reference_text = force_reference_text
         self.symbols_to_strip_from_output = {unit_dictionary.eos(), blank}
         self.search = self._build_search()
@@ -256,7 +261,9 @@ class TwoPassGenerator:
         rate = log_probs.shape[1] // prefix.shape[1]
         results = []
         for row, count in enumerate(num_tokens):
-            symbols, scores = ctc_best_path(log_probs[row, : count * rate], self.blank)
+            symbols, scores = ctc_best_path(
+                log_probs[row, : count * rate], self.blank, self.unit_blank_penalty
+            )
             is_unit = symbols >= _NUM_SPECIAL
             results.append((symbols[is_unit], scores[is_unit]))
         return results

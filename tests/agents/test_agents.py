@@ -104,6 +104,7 @@ def test_output_asr_translation_takes_nothing_else(
         (["--window-ms", "-1"], "window-ms"),
         (["--pause-ms", "-1"], "pause-ms"),
         (["--max-repeats", "-1"], "max-repeats"),
+        (["--unit-blank-penalty", "inf"], "unit-blank-penalty"),
         (["--silence-dbfs", "3"], "silence-dbfs"),
         (["--device", "abacus"], "abacus: unknown"),
         (["--segment-length", "0"], "segment length"),
@@ -148,7 +149,8 @@ def test_settings_are_the_sessions(tiny: TinyCheckpoint, agent: type[ModelAgent]
         "--lagging-k1 1 --stride-n 2 --waitk-lagging 3 --silence-dbfs -60.5 --max-repeats 4 --window-ms 5000"
     )
     flags += " --pause-ms 300 --resets-encoder --max-len 30 --segment-length 4 --lagging-k2 1 --stride-n2 2"
-    flags += " --dur-prediction --hold-back-frames 3 --source-segment-size 640 --recompute"
+    flags += " --unit-blank-penalty 1.5 --dur-prediction --hold-back-frames 3 --source-segment-size 640"
+    flags += " --recompute"
     built = make(tiny, *flags.split(), agent=agent)
     expected: dict[str, Any] = {
         "lagging_k1": 1,
@@ -163,6 +165,7 @@ def test_settings_are_the_sessions(tiny: TinyCheckpoint, agent: type[ModelAgent]
         "segment_length": 4,
         "lagging_k2": 1,
         "stride_n2": 2,
+        "unit_blank_penalty": 1.5,
         "dur_prediction": True,
         "hold_back_frames": 3,
     }

@@ -57,6 +57,7 @@ def assert_equal(actual: list[StepOutput], expected: list[StepOutput]) -> None:
         {"chunk_ms": 640, "dur_prediction": True, "hold_back_frames": 21},
         {"chunk_ms": 320, "waitk_lagging": 2},
         {"chunk_ms": 1280},
+        {"chunk_ms": 320, "unit_blank_penalty": 0.1},
     ],
     ids=lambda options: "-".join(f"{name}={value}" for name, value in options.items()),
 )

@@ -272,6 +272,7 @@ def test_int16_and_eight_channels_are_understood(make: Make) -> None:
         ({"window_ms": -5}, "window-ms"),
         ({"pause_ms": -5}, "pause-ms"),
         ({"max_repeats": -1}, "max-repeats"),
+        ({"unit_blank_penalty": float("nan")}, "unit-blank-penalty"),
         ({"silence_dbfs": 3.0}, "silence-dbfs"),
     ],
 )

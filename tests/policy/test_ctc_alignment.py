@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import one_hot
 
-from echostream.policy.ctc_alignment import collapse, cumulative_tokens, greedy_new_tokens, new_token_mass
+from echostream.policy.ctc_alignment import (
+    best_labels,
+    collapse,
+    cumulative_tokens,
+    greedy_new_tokens,
+    new_token_mass,
+)
 
 VOCABULARY = 5
 paths = st.lists(st.integers(0, VOCABULARY - 1), min_size=1, max_size=30)
@@ -61,6 +67,16 @@ def test_counts_are_summed_in_single_precision_at_least() -> None:
     counts = cumulative_tokens(torch.full((1, 4000), 0.3, dtype=torch.bfloat16))
     assert counts.dtype == torch.float32
     assert float(counts[0, -1]) == pytest.approx(4000 * float(torch.tensor(0.3).bfloat16()), rel=1e-4)
+
+
+def test_a_penalty_counts_against_the_blank_alone() -> None:
+    scores = torch.tensor([[[2.0, 1.5, 0.0], [2.0, 0.5, 1.0], [0.0, 1.0, 2.0]]])
+    given = scores.clone()
+    assert best_labels(scores).tolist() == [[0, 0, 2]]
+    assert best_labels(scores, 0, 0.75).tolist() == [[1, 0, 2]]
+    assert best_labels(scores, 0, 1.25).tolist() == [[1, 2, 2]]
+    assert best_labels(scores, 2, -1.5).tolist() == [[0, 2, 2]]
+    assert torch.equal(scores, given)
 
 
 def test_collapse_takes_one_path() -> None:

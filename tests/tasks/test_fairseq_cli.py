@@ -325,9 +325,15 @@ def test_units_of_the_reference_text_are_those_of_training(
 
 def test_generate_with_the_reference_text(corpus: TinyCorpus, runs: dict[str, Any], tmp_path: Path) -> None:
     checkpoint = runs["echostream"][0] / "checkpoint_last.pt"
-    generate(corpus.root, checkpoint, tmp_path, "--force-reference-text")
-    texts = [outputs(tmp_path)[f"s{number}"]["mt"] for number in range(4)]
-    assert texts == [detokenize(text.split()) for text in TARGET_TEXTS]
+    generate(corpus.root, checkpoint, tmp_path / "plain", "--force-reference-text")
+    plain = outputs(tmp_path / "plain")
+    names = [f"s{number}" for number in range(4)]
+    assert [plain[name]["mt"] for name in names] == [detokenize(text.split()) for text in TARGET_TEXTS]
+    generate(corpus.root, checkpoint, tmp_path, "--force-reference-text", "--unit-blank-penalty=-100")
+    penalised = outputs(tmp_path)
+    assert [penalised[name]["mt"] for name in names] == [plain[name]["mt"] for name in names]
+    # With a negative penalty of this size, every position is blank.
+    assert all(plain[name]["units"] and not penalised[name]["units"] for name in names)
 
 
 def test_wrong_dictionary_size_is_clear(corpus: TinyCorpus, runs: dict[str, Any], tmp_path: Path) -> None:

@@ -23,6 +23,11 @@ def test_best_path_removes_repeats_and_blanks() -> None:
     symbols, scores = ctc_best_path(probabilities.log(), blank=3)
     assert symbols.tolist() == [1, 1, 2]
     assert scores.tolist() == pytest.approx([math.log(value) for value in (0.6, 0.5, 0.4)])
+    symbols, scores = ctc_best_path(probabilities.log(), blank=3, blank_penalty=1.9)
+    assert symbols.tolist() == [1, 1, 2], "0.1 / exp(-1.9) is less than 0.7"
+    symbols, scores = ctc_best_path(probabilities.log(), blank=3, blank_penalty=2.0)
+    assert symbols.tolist() == [0, 1, 0, 1, 2, 0]
+    assert scores.tolist() == pytest.approx([math.log(value) for value in (0.1, 0.6, 0.1, 0.5, 0.4, 0.1)])
     nothing, _ = ctc_best_path(torch.tensor([[-1.0, -0.1]] * 3), blank=1)
     assert nothing.numel() == 0
 
