@@ -18,11 +18,13 @@ VOCAB_SIZE=${VOCAB_SIZE:-150}
 # The vocoder's size is in vocoder.json.
 VOCODER_FLAGS=(--preset mini --config "$MINI_DIR/vocoder.json" --max-updates "${VOCODER_UPDATES:-20000}")
 
-# Both models: same data, size and budget. MAX_TOKENS is a batch's fbank frames, AVERAGE counts checkpoints.
+# Both models: same data, size and budget. An update is BATCHES_PER_UPDATE batches of MAX_TOKENS fbank frames, shared by
+# the processes of a training: two on a processor (NUM_GPUS), with the same result as one. AVERAGE counts checkpoints.
 ARCHS=${ARCHS:-echostream_mini streamspeech_mini}
 MAX_UPDATE=${MAX_UPDATE:-10000}
 UNIT_LOSS_FROM_UPDATE=${UNIT_LOSS_FROM_UPDATE:-$((MAX_UPDATE / 4))}
-MAX_TOKENS=${MAX_TOKENS:-6000}
+MAX_TOKENS=${MAX_TOKENS:-3000}
+BATCHES_PER_UPDATE=${BATCHES_PER_UPDATE:-2}
 CTC_UPSAMPLE_RATE=${CTC_UPSAMPLE_RATE:-6}
 CHECKPOINT_INTERVAL=${CHECKPOINT_INTERVAL:-250}
 AVERAGE=${AVERAGE:-8}
@@ -41,7 +43,8 @@ ASR_MODEL=${ASR_MODEL:-whisper}
 # fairseq-train, for all models, and ABLATION_TRAIN_FLAGS for those of the ablations. Dropout of attention weights and
 # hidden layers costs a fifth of the time on a processor, for its random numbers alone.
 TRAINING_FLAGS=(
-    --ctc-upsample-rate "$CTC_UPSAMPLE_RATE" --unit-loss-from-update "$UNIT_LOSS_FROM_UPDATE"
+    --ctc-upsample-rate "$CTC_UPSAMPLE_RATE"
+    --unit-loss-from-update "$UNIT_LOSS_FROM_UPDATE" --ddp-backend legacy_ddp
     --dropout 0.1 --mt-decoder-dropout 0.1 --attention-dropout 0 --relu-dropout 0
     --lr 0.003 --lr-scheduler cosine --warmup-updates 400 --clip-norm 10 --seed "$SEED"
     --validate-interval-updates 500 --validate-interval 1000 --save-interval-updates "$CHECKPOINT_INTERVAL"

@@ -37,9 +37,8 @@ def encoder_settings(command: list[str]) -> dict[str, Any]:
 def test_each_variant_changes_one_thing(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "config_echostream.yaml").write_text("{}\n")
-    lines = succeed(
-        SCRIPT, tmp_path, "--dry-run", ABLATION_UPDATES="50", ABLATION_TRAIN_FLAGS="--lr 0.5"
-    ).splitlines()
+    variables = {"NUM_GPUS": "1", "ABLATION_UPDATES": "50", "ABLATION_TRAIN_FLAGS": "--lr 0.5"}
+    lines = succeed(SCRIPT, tmp_path, "--dry-run", **variables).splitlines()
     trained = [shlex.split(line) for line in lines if line.startswith("fairseq-train")]
     folders = [Path(words[words.index("--save-dir") + 1]) for words in trained]
     assert [folder.parent.name for folder in folders] == list(CHANGES)
@@ -122,7 +121,7 @@ def test_tables_of_the_chosen_variants(stand_ins: Path, tmp_path: Path) -> None:
     (runs / "data").mkdir(parents=True)
     rows = [f"u{number}\t{text}\t{text}" for number, text in enumerate(REFERENCES)]
     (runs / "data" / "test.tsv").write_text("\n".join(["id\tsrc_text\ttgt_text", *rows]) + "\n")
-    variables = {"ECHOSTREAM_VENV": str(stand_ins), "PYTHONPATH": str(ROOT)}
+    variables = {"ECHOSTREAM_VENV": str(stand_ins), "PYTHONPATH": str(ROOT), "NUM_GPUS": "1"}
     output = succeed(SCRIPT, runs, VARIANTS="no_memory", **variables)
     assert output.count("training called") == 2
     for chunk_ms in (160, 320):

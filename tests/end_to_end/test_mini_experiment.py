@@ -12,7 +12,7 @@ from tests.end_to_end.mini_scripts import run, succeed
 SCRIPT = "run.sh"
 LAYERS = ("encoder", "translation-decoder", "synthesizer-encoder", "decoder")
 TINY = {
-    "NUM_TRAIN": "8",
+    "NUM_TRAIN": "14",
     "NUM_DEV": "2",
     "NUM_TEST": "2",
     "NUM_TEST_HARD": "2",
@@ -41,11 +41,18 @@ SETTINGS = {
 SIMULTANEOUS = ("simul-s2st", "simul-s2tt", "streaming-asr")
 
 
+def without_launcher(words: list[str]) -> list[str]:
+    """The command that torchrun starts."""
+    return words[words.index("--no-python") + 1 :] if words[0] == "torchrun" else words
+
+
 def commands(runs: Path, *stages: str, **variables: str) -> list[list[str]]:
     """The commands that a dry run prints, without those that tidy up."""
     output = succeed(SCRIPT, runs, "--dry-run", *stages, **{**SETTINGS, **variables})
     lines = map(shlex.split, output.splitlines())
-    return [words for words in lines if words and words[0] not in ("==", "rm", "touch", "mv")]
+    return [
+        without_launcher(words) for words in lines if words and words[0] not in ("==", "rm", "touch", "mv")
+    ]
 
 
 def program(words: list[str]) -> str:
@@ -82,6 +89,22 @@ def test_a_dry_run_prints_all_stages_and_does_nothing(tmp_path: Path) -> None:
         assert len({value(words, flag) for words in trained}) == 1, "one size and budget"
     assert {value(words, "--max-update") for words in trained} == {"70"}
     assert {value(words, "--target-code-size") for words in trained} == {"40"}
+
+
+def test_two_processes_share_the_updates_of_one(tmp_path: Path) -> None:
+    printed = {}
+    for number in ("", "1"):
+        variables = {**SETTINGS, "ARCHS": "echostream_mini"} | ({"NUM_GPUS": number} if number else {})
+        lines = succeed(SCRIPT, tmp_path, "--dry-run", "train", **variables).splitlines()
+        (printed[number],) = [shlex.split(line) for line in lines if "fairseq-train" in line]
+    assert printed[""][:4] == ["torchrun", "--standalone", "--nproc-per-node", "2"]
+    two, one = without_launcher(printed[""]), printed["1"]
+    changed = {
+        one[i - 1]: (first, second)
+        for i, (first, second) in enumerate(zip(one, two, strict=True))
+        if first != second
+    }
+    assert changed == {"--distributed-world-size": ("1", "2"), "--update-freq": ("2", "1")}
 
 
 def test_each_stage_takes_what_an_earlier_one_left(tmp_path: Path) -> None:
