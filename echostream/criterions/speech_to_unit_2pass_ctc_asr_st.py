@@ -45,13 +45,6 @@ class SpeechToUnit2PassConfig(RdropLabelSmoothedCrossEntropyCriterionConfig):
             "default: the smallest and the largest that the model trains with"
         },
     )
-    unit_loss_from_update: int = field(
-        default=0,
-        metadata={
-            "help": "train recognition and text alone before this update: units are learned sooner from a "
-            "text decoder that can translate. Several processes then need --ddp-backend legacy_ddp"
-        },
-    )
 
 
 @register_criterion("speech_to_unit_2pass_ctc_asr_st", dataclass=SpeechToUnit2PassConfig)
@@ -72,7 +65,7 @@ class SpeechToUnit2PassCriterion(FairseqCriterion):
     chunk size of a list, with the streaming mask on, and reports every term at each (`mt_loss_c8`,
     `mt_loss_offline` …); names without a suffix are the mean over the list, `loss` too.
 
-    Before the update `unit_loss_from_update` the unit side is not run in training, and has no term.
+    A model that trains one side only (`--train-side`) has the terms of that side only.
 
     Reference: StreamSpeech (Zhang et al., ACL 2024), sections 3.2 to 3.4.
     """
@@ -92,15 +85,12 @@ class SpeechToUnit2PassCriterion(FairseqCriterion):
         multichunk: bool = False,
         post_process: str = "sentencepiece",
         valid_chunk_sizes: str = "",
-        unit_loss_from_update: int = 0,
     ) -> None:
         super().__init__(task)
         if ignore_prefix_size:
             raise ValueError("--ignore-prefix-size is not supported: CTC targets have no prefix")
         if n1 == 0 or n2 == 0:
             raise ValueError("--n1 and --n2 must be at least 1, or negative for their default")
-        if unit_loss_from_update < 0:
-            raise ValueError(f"--unit-loss-from-update must not be negative, got {unit_loss_from_update}")
         self.sentence_avg = sentence_avg
         self.label_smoothing = label_smoothing
         self.report_accuracy = report_accuracy
@@ -109,8 +99,6 @@ class SpeechToUnit2PassCriterion(FairseqCriterion):
         self.multichunk = multichunk
         self.post_process = post_process
         self.valid_chunk_sizes = parse_chunk_sizes(valid_chunk_sizes) if valid_chunk_sizes else ()
-        self.unit_loss_from_update = unit_loss_from_update
-        self.num_updates = 0
         self.blank = task.target_dictionary.index(task.blank_symbol)
         self.unit_dictionary = task.target_dictionary
         self.configs = {name: text_task.args for name, text_task in task.multitask_tasks.items()}
@@ -127,10 +115,6 @@ class SpeechToUnit2PassCriterion(FairseqCriterion):
     def set_multitask_loss_weight(self, task_name: str, weight: float = 0.0) -> None:
         """Called by the task at each update; until then the weights are those of update 0."""
         self.weights[task_name] = float(weight)
-
-    def set_num_updates(self, num_updates: int) -> None:
-        """Called by the task at each update with the number of those before it."""
-        self.num_updates = num_updates
 
     def forward(
         self, model: Any, sample: dict[str, Any], reduce: bool = True
@@ -217,15 +201,15 @@ class SpeechToUnit2PassCriterion(FairseqCriterion):
         config = None
         if {"asr", "st"} <= set(self.names.values()):  # the heads that the streaming mask is made of
             config = self.streaming_config(inputs["prev_output_tokens_mt"].size(1), generator)
-        has_units = not model.training or self.num_updates >= self.unit_loss_from_update
+        with_units = model.train_side != "text"
         logits, extra = model(
-            **inputs, streaming_config=config, return_all_hiddens=True, with_units=has_units, **chunk
+            **inputs, streaming_config=config, return_all_hiddens=True, with_units=with_units, **chunk
         )
         statistics = Statistics()
         total = torch.zeros((), device=inputs["src_tokens"].device)
-        if has_units:
+        if with_units:
             total = self._unit_loss(logits, extra, sample, statistics, doubled=doubled)
-        for name in self.configs:
+        for name in self.configs if model.train_side != "units" else ():
             if self.weights[name] == 0:
                 continue
             term = self._mt_loss if name == mt_name else self._ctc_head_loss

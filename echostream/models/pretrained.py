@@ -42,6 +42,20 @@ def resumed_checkpoint(args: Namespace) -> Path | None:
     return next((Path(path) for path in candidates if path and Path(path).is_file()), None)
 
 
+def check_text_side(args: Namespace) -> None:
+    """Refuse to train units on a text side that has learned nothing.
+
+    Raises:
+        ValueError: for `--train-side units` when nothing says where the text side comes from.
+    """
+    if getattr(args, "train_side", None) != "units" or resumed_checkpoint(args) is not None:
+        return
+    if not any(getattr(args, flag, None) for flag in FLAGS):
+        raise ValueError(
+            "--train-side units needs a trained text side: name its checkpoint by --finetune-from-model"
+        )
+
+
 def load_initial_weights(model: Any, args: Namespace) -> None:
     """Load what the flags name into a new model.
 

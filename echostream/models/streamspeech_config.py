@@ -6,6 +6,8 @@ from typing import Any
 
 from fairseq.models.speech_to_speech.s2s_transformer import S2UTTransformerModel, s2ut_architecture_base
 
+TRAIN_SIDES = ("both", "text", "units")
+
 PUBLIC_MT_DROPOUT = 0.3
 """Dropout of the MT decoder in public StreamSpeech, which fairseq sets whatever ``--dropout`` says."""
 
@@ -120,6 +122,12 @@ def add_streamspeech_arguments(parser: Any) -> None:
         type=float,
         metavar="D",
         help="dropout of the MT decoder, unless its decoder_args set one",
+    )
+    add(
+        "--train-side",
+        choices=TRAIN_SIDES,
+        help="text: encoder, CTC heads and MT decoder; units: text-to-unit encoder and unit decoder, beside "
+        "the text side of --finetune-from-model, which stays as it is; both (the default)",
     )
 
 

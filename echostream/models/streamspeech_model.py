@@ -61,6 +61,8 @@ class StreamSpeechModel(S2UTTransformerModel):
     synthesizer_encoder: TextToUnitEncoder | None
     training_chunk_sizes: tuple[int, ...] = TRAINING_CHUNK_SIZES
     """Chunk sizes, in encoder frames, that multi-latency training draws from."""
+    train_side: str = "both"
+    """What is trained, of `TRAIN_SIDES`; the other side stays as it is."""
 
     @staticmethod
     def add_args(parser):
@@ -74,7 +76,14 @@ class StreamSpeechModel(S2UTTransformerModel):
         Raises:
             ValueError: for arguments that do not fit together.
         """
-        fill_defaults(args, {"constant_unit_positions": True, "mt_decoder_dropout": PUBLIC_MT_DROPOUT})
+        fill_defaults(
+            args,
+            {
+                "constant_unit_positions": True,
+                "mt_decoder_dropout": PUBLIC_MT_DROPOUT,
+                "train_side": "both",
+            },
+        )
         if getattr(args, "synthesizer_augmented_cross_attention", False):
             raise ValueError(
                 "--synthesizer-augmented-cross-attention is not possible here: the CTC unit decoder attends "
@@ -84,6 +93,9 @@ class StreamSpeechModel(S2UTTransformerModel):
         model._add_text_decoders(args, task.multitask_tasks)
         model.synthesizer_encoder = cls.build_text_encoder(args)
         load_initial_weights(model, args)
+        model.train_side = args.train_side
+        for module in model._frozen_modules():
+            module.requires_grad_(False)
         return model
 
     @classmethod
@@ -133,6 +145,21 @@ class StreamSpeechModel(S2UTTransformerModel):
             setattr(self, f"{name}_decoder", decoder)
             wrapper = FairseqEncoderModel if task.args.decoder_type == "ctc" else FairseqLanguageModel
             self.multitask_decoders[name] = wrapper(decoder)
+
+    def _frozen_modules(self) -> list[torch.nn.Module]:
+        if self.train_side == "both":
+            return []
+        unit_side = [module for module in (self.synthesizer_encoder, self.decoder) if module is not None]
+        if self.train_side == "text":
+            return unit_side
+        return [child for child in self.children() if not any(child is module for module in unit_side)]
+
+    def train(self, mode: bool = True):
+        """As in torch; what is not trained stays in evaluation mode: no dropout, no new batch statistics."""
+        super().train(mode)
+        for module in self._frozen_modules():
+            module.eval()
+        return self
 
     def text_decoder(self, task_name: str):
         """Return the decoder of a multitask entry.

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from echostream.data.data_config import SpeechDataConfig, TextTaskConfig, TextTasksConfig
 from echostream.data.speech_to_speech_dataset import load_speech_dataset
-from echostream.models.pretrained import without_initial_weights
+from echostream.models.pretrained import check_text_side, without_initial_weights
 from echostream.tasks.nonfinite_guard import NonFiniteGuard
 from echostream.tasks.text_output import TextOutput
 from echostream.tasks.two_pass_generator import SearchOptions, TwoPassGenerator
@@ -129,6 +129,8 @@ class SpeechToSpeechCTCTask(SpeechToSpeechTask):
 
     def build_model(self, args: Namespace, from_checkpoint: bool = False) -> BaseFairseqModel:
         """As in fairseq; a model that is loaded from its checkpoint needs no initial weights of others."""
+        if not from_checkpoint:
+            check_text_side(args)
         return super().build_model(
             without_initial_weights(args) if from_checkpoint else args, from_checkpoint
         )
@@ -164,8 +166,6 @@ class SpeechToSpeechCTCTask(SpeechToSpeechTask):
     ) -> tuple[Tensor, int, dict[str, Any]]:
         """Forward and backward of one batch, under the eyes of the guard."""
         self.guard.watch(optimizer, model, update_num)
-        if hasattr(criterion, "set_num_updates"):  # fairseq's own criteria ask for loss weights only
-            criterion.set_num_updates(update_num)
         loss, sample_size, logging_output = super().train_step(
             sample, model, criterion, optimizer, update_num, ignore_grad
         )

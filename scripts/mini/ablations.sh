@@ -33,8 +33,8 @@ done
 mapfile -t variants < <(printf '%s\n' base "${variants[@]}" | awk '!seen[$0]++')
 
 train_and_evaluate() {
-    local flags="--unit-loss-from-update $ABLATION_UPDATES --keep-interval-updates $ABLATION_AVERAGE $ABLATION_TRAIN_FLAGS"
-    RUNS=$ABLATIONS/$1 ARCHS=$ABLATED MAX_UPDATE=$ABLATION_UPDATES AVERAGE=$ABLATION_AVERAGE VOCODER='' ASR_MODEL='' \
+    local flags="--train-side text --keep-interval-updates $ABLATION_AVERAGE $ABLATION_TRAIN_FLAGS"
+    RUNS=$ABLATIONS/$1 ARCHS=$ABLATED MAX_UPDATE=$ABLATION_UPDATES UNIT_UPDATES=0 AVERAGE=$ABLATION_AVERAGE VOCODER='' ASR_MODEL='' \
         CHUNK_SIZES_MS=$ABLATION_CHUNK_SIZES_MS \
         TRAIN_FLAGS="$TRAIN_FLAGS $flags ${CHANGES[$1]}" \
         "$FR_EN/experiment.sh" train average offline simul-s2tt streaming-asr "${DRY_RUN_FLAG[@]}"

@@ -19,7 +19,7 @@ DRY_RUN_FLAG=()
 # Absolute, since files of the experiment name each other.
 RUNS=$(realpath -ms "$RUNS")
 CORPUS_RUN=$(realpath -ms "$CORPUS_RUN")
-export RUNS DATA=$CORPUS_RUN/data CODE_SIZE=$NUM_UNITS DEVICE=${DEVICE:-cpu} ARCHS MAX_UPDATE AVERAGE
+export RUNS DATA=$CORPUS_RUN/data CODE_SIZE=$NUM_UNITS DEVICE=${DEVICE:-cpu} ARCHS MAX_UPDATE UNIT_UPDATES AVERAGE
 export VOCODER=$CORPUS_RUN/vocoder/checkpoint.pt VOCODER_CFG=$CORPUS_RUN/vocoder/config.json ASR_MODEL CHUNK_SIZES_MS
 [[ $DEVICE == cpu ]] && export NUM_GPUS=${NUM_GPUS:-2}
 export MAX_TOKENS BATCHES_PER_UPDATE NUM_WORKERS=${NUM_WORKERS:-1} TRAIN_FLAGS="${TRAINING_FLAGS[*]}"

@@ -5,7 +5,8 @@
 #   corpus         sentences, speech, units, vocabularies, manifests
 #   vocoder        a CodeHiFiGAN for the units
 #   ceiling        ASR-BLEU of the test set's target speech, and of its units through the vocoder
-#   train average  each of ARCHS, and the mean of its last checkpoints
+#   train average  recognition and text of each of ARCHS, and the mean of its last checkpoints
+#   units          their unit side, on that mean
 #   offline simul-s2st simul-s2tt streaming-asr   evaluation on test, at each of CHUNK_SIZES_MS
 #   text-to-unit   units from reference text, and their error rate
 #   hard           test_hard: offline, simultaneous at HARD_CHUNK_SIZES_MS, and a report of these
@@ -19,11 +20,11 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 DEFAULT_STAGES=(
-    corpus vocoder ceiling train average offline simul-s2st simul-s2tt streaming-asr text-to-unit hard audio report
+    corpus vocoder ceiling train average units offline simul-s2st simul-s2tt streaming-asr text-to-unit hard audio report
 )
 ALL_STAGES=("${DEFAULT_STAGES[@]}" ablations demo)
 CORPUS_STAGES=(corpus vocoder ceiling)
-EXPERIMENT_STAGES=(train average offline simul-s2st simul-s2tt streaming-asr)
+EXPERIMENT_STAGES=(train average units offline simul-s2st simul-s2tt streaming-asr)
 STAGES=("${EXTRA_ARGS[@]}")
 ((${#STAGES[@]})) || STAGES=("${DEFAULT_STAGES[@]}")
 for stage in "${STAGES[@]}"; do
@@ -32,7 +33,7 @@ done
 read -ra architectures <<<"$ARCHS"
 
 # model_of ARCH: its averaged checkpoint, as experiment.sh names it.
-model_of() { echo "$RUNS/$1.simul-s2st/average.last_$AVERAGE.update_$MAX_UPDATE.pt"; }
+model_of() { echo "$RUNS/$1.units/average.last_$AVERAGE.update_$UNIT_UPDATES.pt"; }
 
 # report_of FOLDER KIND …: one report of the results of these kinds in FOLDER, of each of ARCHS.
 KINDS=(offline-s2st.generate simul-s2st simul-s2tt streaming-asr)

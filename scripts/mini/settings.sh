@@ -20,9 +20,10 @@ VOCODER_FLAGS=(--preset mini --config "$MINI_DIR/vocoder.json" --max-updates "${
 
 # Both models: same data, size and budget. An update is BATCHES_PER_UPDATE batches of MAX_TOKENS fbank frames, shared by
 # the processes of a training: two on a processor (NUM_GPUS), with the same result as one. AVERAGE counts checkpoints.
+# MAX_UPDATE is of recognition and text, UNIT_UPDATES of the unit side, which is trained after them.
 ARCHS=${ARCHS:-echostream_mini streamspeech_mini}
-MAX_UPDATE=${MAX_UPDATE:-10000}
-UNIT_LOSS_FROM_UPDATE=${UNIT_LOSS_FROM_UPDATE:-$((MAX_UPDATE / 4))}
+MAX_UPDATE=${MAX_UPDATE:-12000}
+UNIT_UPDATES=${UNIT_UPDATES:-5000}
 MAX_TOKENS=${MAX_TOKENS:-3000}
 BATCHES_PER_UPDATE=${BATCHES_PER_UPDATE:-2}
 CTC_UPSAMPLE_RATE=${CTC_UPSAMPLE_RATE:-6}
@@ -44,7 +45,6 @@ ASR_MODEL=${ASR_MODEL:-whisper}
 # hidden layers costs a fifth of the time on a processor, for its random numbers alone.
 TRAINING_FLAGS=(
     --ctc-upsample-rate "$CTC_UPSAMPLE_RATE"
-    --unit-loss-from-update "$UNIT_LOSS_FROM_UPDATE" --ddp-backend legacy_ddp
     --dropout 0.1 --mt-decoder-dropout 0.1 --attention-dropout 0 --relu-dropout 0
     --lr 0.003 --lr-scheduler cosine --warmup-updates 400 --clip-norm 10 --seed "$SEED"
     --validate-interval-updates 500 --validate-interval 1000 --save-interval-updates "$CHECKPOINT_INTERVAL"

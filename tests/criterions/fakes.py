@@ -86,6 +86,7 @@ class FakeModel(nn.Module):
         )
         self.multitask_decoders = dict(self.heads.items())
         self.rate = rate
+        self.train_side = "both"
         self.calls: list[dict[str, Any]] = []
 
     def draw_training_chunk(self, generator: torch.Generator | None = None) -> dict[str, int]:

@@ -108,24 +108,29 @@ def test_weights_of_the_task_are_used() -> None:
     assert "sum/mt_loss" not in output
 
 
-def test_units_join_at_their_update() -> None:
+def test_a_model_that_trains_one_side_has_its_terms_only() -> None:
     model, batch = FakeModel().train(), make_batch()
-    criterion = make_criterion(unit_loss_from_update=3)
-    whole = make_criterion()(model, batch)[0].item()
-    unit_term = direct_terms(model, batch, None)["unit"]
-    for update in (0, 2):
-        criterion.set_num_updates(update)
-        loss, sample_size, output = criterion(model, batch)
-        assert loss.item() == pytest.approx(whole - unit_term, rel=1e-5)
-        assert sample_size == 8  # the other terms keep their size
-        assert not [name for name in output if "unit" in name]
-    loss.backward()
-    assert model.units_out.weight.grad is None
-    assert model.frames.weight.grad is not None
-    model.eval()
-    assert "unit_ctc_loss" in reduced([criterion(model, batch)[2]])  # validation runs all
-    criterion.set_num_updates(3)
-    assert criterion(model.train(), batch)[0].item() == pytest.approx(whole, rel=1e-5)
+    criterion = make_criterion()
+    whole, _, both = criterion(model, batch)
+    parts = {}
+    for side in ("text", "units"):
+        model.train_side = side
+        loss, sample_size, parts[side] = criterion(model.train(), batch)
+        assert sample_size == 8
+        parts[side].update(loss=loss.item(), validation=criterion(model.eval(), batch)[2])
+    assert parts["units"]["loss"] == pytest.approx(direct_terms(model, batch, None)["unit"], rel=1e-5)
+    assert parts["text"]["loss"] + parts["units"]["loss"] == pytest.approx(whole.item(), rel=1e-5)
+    terms = {
+        side: {name for name in parts[side] if name.startswith("sum/") and name != "sum/loss"}
+        for side in parts
+    }
+    assert terms["units"] == {"sum/unit_ctc_loss"}
+    assert terms["text"] == {name for name in both if name.startswith("sum/")} - {
+        "sum/unit_ctc_loss",
+        "sum/loss",
+    }
+    assert "unit_ctc_loss" not in reduced([parts["text"]["validation"]])
+    assert "mt_loss" not in reduced([parts["units"]["validation"]])
 
 
 def test_multichunk_draws_and_repeats_under_the_same_seed() -> None:
@@ -296,7 +301,6 @@ def test_metric_names() -> None:
         ({"valid_chunk_sizes": "999,offline"}, "twice"),
         ({"ignore_prefix_size": 1}, "--ignore-prefix-size"),
         ({"n1": 0}, "--n1"),
-        ({"unit_loss_from_update": -1}, "--unit-loss-from-update"),
     ],
 )
 def test_bad_arguments(changes: dict[str, Any], message: str) -> None:

@@ -20,6 +20,7 @@ TINY = {
     "VOCAB_SIZE": "60",
     "VOCODER_UPDATES": "1",
     "MAX_UPDATE": "2",
+    "UNIT_UPDATES": "2",
     "CHECKPOINT_INTERVAL": "1",
     "AVERAGE": "2",
     "MAX_TOKENS": "1500",
@@ -32,6 +33,7 @@ TINY = {
 # Of the dry runs, whatever the defaults are.
 SETTINGS = {
     "MAX_UPDATE": "70",
+    "UNIT_UPDATES": "30",
     "AVERAGE": "3",
     "NUM_UNITS": "40",
     "SEED": "5",
@@ -75,6 +77,7 @@ def test_a_dry_run_prints_all_stages_and_does_nothing(tmp_path: Path) -> None:
         *("echostream.corpus.mini", "echostream.vocoder.training", speech_score, speech_score),
         *["fairseq-train"] * 2,
         *["echostream.checkpoint_averaging"] * 2,
+        *["fairseq-train", "echostream.checkpoint_averaging"] * 2,
         *offline * 2,
         *["echostream-eval"] * (3 * 2 * 2),  # tasks, systems, chunk sizes
         *["fairseq-generate", "echostream.evaluation.offline"] * 2,
@@ -84,10 +87,11 @@ def test_a_dry_run_prints_all_stages_and_does_nothing(tmp_path: Path) -> None:
         "echostream.evaluation.report",
     ]
     trained = [words for words in printed if program(words) == "fairseq-train"]
-    assert [value(words, "--arch") for words in trained] == ["echostream_mini", "streamspeech_mini"]
-    for flag in ("--max-update", "--max-tokens", "--seed", "--lr", "--update-freq", "--ctc-upsample-rate"):
+    assert [value(words, "--arch") for words in trained] == ["echostream_mini", "streamspeech_mini"] * 2
+    assert [value(words, "--train-side") for words in trained] == ["text"] * 2 + ["units"] * 2
+    assert [value(words, "--max-update") for words in trained] == ["70"] * 2 + ["30"] * 2
+    for flag in ("--max-tokens", "--seed", "--lr", "--update-freq", "--ctc-upsample-rate"):
         assert len({value(words, flag) for words in trained}) == 1, "one size and budget"
-    assert {value(words, "--max-update") for words in trained} == {"70"}
     assert {value(words, "--target-code-size") for words in trained} == {"40"}
 
 
@@ -118,7 +122,11 @@ def test_each_stage_takes_what_an_earlier_one_left(tmp_path: Path) -> None:
         if program(words) in ("fairseq-generate", "echostream-eval"):
             model = value(words, "--path" if "--path" in words else "--model-path")
             arch = "echostream" if "config_echostream.yaml" in words else "streamspeech"
-            assert model == str(runs / f"{arch}_mini.simul-s2st" / "average.last_3.update_70.pt")
+            assert model == str(runs / f"{arch}_mini.units" / "average.last_3.update_30.pt")
+        if "--finetune-from-model" in words:
+            text_model = runs / f"{value(words, '--arch')}.simul-s2st" / "average.last_3.update_70.pt"
+            assert value(words, "--finetune-from-model") == str(text_model)
+            assert value(words, "--save-dir") == str(runs / f"{value(words, '--arch')}.units")
     forced = [words for words in printed if "--force-reference-text" in words]
     assert [value(words, "--results-path") for words in forced] == [
         str(runs / f"{arch}_mini.text-to-unit") for arch in ("echostream", "streamspeech")
@@ -136,7 +144,7 @@ def test_each_stage_takes_what_an_earlier_one_left(tmp_path: Path) -> None:
 def test_stages_that_are_asked_for(tmp_path: Path) -> None:
     (demo,) = commands(tmp_path, "demo")
     assert program(demo) == "echostream.release"
-    assert value(demo, "--model").endswith("echostream_mini.simul-s2st/average.last_3.update_70.pt")
+    assert value(demo, "--model").endswith("echostream_mini.units/average.last_3.update_30.pt")
     ablations = commands(tmp_path, "ablations", VARIANTS="no_memory", ABLATION_UPDATES="20")
     trained = [words for words in ablations if program(words) == "fairseq-train"]
     assert [Path(value(words, "--save-dir")).parent for words in trained] == [
@@ -151,7 +159,7 @@ def test_a_second_seed_has_the_same_corpus_and_vocoder(tmp_path: Path) -> None:
     printed = commands(second, SEED="2", CORPUS_RUN=str(first))
     programs = set(map(program, printed))
     assert not programs & {"echostream.corpus.mini", "echostream.vocoder.training"}
-    (train, _) = [words for words in printed if program(words) == "fairseq-train"]
+    train = next(words for words in printed if program(words) == "fairseq-train")
     assert value(train, "--seed") == "2"
     assert train[1] == str(first / "data")
     assert value(train, "--save-dir") == str(second / "echostream_mini.simul-s2st")
@@ -176,10 +184,27 @@ def test_bad_stages_and_variables_are_named(
     assert message in result.stdout + result.stderr
 
 
+def test_units_need_a_text_model(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    result = run(SCRIPT, tmp_path, "units", **SETTINGS)
+    assert result.returncode != 0
+    assert "average.last_3.update_70.pt is missing: run the stages train and average first" in result.stderr
+
+
 @pytest.mark.slow
 def test_a_run_of_two_updates_and_nothing_twice(tmp_path: Path) -> None:
-    """The stages that experiment.sh has not: 10 processes, of which most import fairseq."""
-    stages = ("corpus", "vocoder", "ceiling", "train", "average", "simul-s2st", "text-to-unit", "audio")
+    """The stages that experiment.sh has not, or not by default: a dozen processes; most import fairseq."""
+    stages = (
+        "corpus",
+        "vocoder",
+        "ceiling",
+        "train",
+        "average",
+        "units",
+        "simul-s2st",
+        "text-to-unit",
+        "audio",
+    )
     assert "train took" in succeed(SCRIPT, tmp_path, *stages, **TINY)
     scores = (tmp_path / "echostream_mini.text-to-unit" / "scores.txt").read_text(encoding="utf-8")
     assert "translation, text\tBLEU 100.00\tWER 0.00\tLENGTH 1.000\t" in scores
@@ -190,4 +215,4 @@ def test_a_run_of_two_updates_and_nothing_twice(tmp_path: Path) -> None:
     checks = json.loads((folder / AUDIO_CHECKS).read_text(encoding="utf-8"))
     assert checks["length_ratio"] > 0
     again = succeed(SCRIPT, tmp_path, "ceiling", *stages[3:], **TINY)
-    assert again.count("is there already") == 7
+    assert again.count("is there already") == 9

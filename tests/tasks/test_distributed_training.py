@@ -25,8 +25,8 @@ NO_DROPOUT = split("--dropout 0 --attention-dropout 0 --relu-dropout 0 --mt-deco
 # Five batches an epoch: two updates of two, and one that the second process fills with a dummy batch.
 SETTINGS = [*NO_DROPOUT, *split("--batch-size 1 --max-update 4 --no-epoch-checkpoints --valid-chunk-sizes 4")]
 TWO_BATCHES_AN_UPDATE = ["--update-freq", "2"]
-# Units join after two updates: until then a part of the model has no gradient.
-LATE_UNITS = split("--unit-loss-from-update 2 --ddp-backend legacy_ddp")
+# A part of the model has no gradient.
+TEXT_SIDE = ["--train-side", "text"]
 LOSSES = ("loss", "unit_ctc_loss", "mt_loss", "asr_ctc_loss", "st_ctc_loss", "gnorm", "asr_ctc_blank")
 
 
@@ -73,7 +73,7 @@ def two_processes(
         Job("streamspeech", str(corpus.root), "streamspeech", SETTINGS),
         Job("echostream", str(corpus.root), "echostream", SETTINGS),
         Job("legacy", str(corpus.root), "echostream", [*SETTINGS, "--ddp-backend", "legacy_ddp"]),
-        Job("late", str(corpus.root), "echostream", [*SETTINGS, *LATE_UNITS]),
+        Job("text", str(corpus.root), "echostream", [*SETTINGS, *TEXT_SIDE]),
         Job("skip", str(corpus.root), "echostream", [*SETTINGS, *skip], bad_utterance="s2"),
         Job("stop", str(corpus.root), "echostream", [*SETTINGS, "--disable-validation"], bad_utterance="s2"),
     ]
@@ -112,24 +112,21 @@ def assert_same(found: list[dict[str, float]], expected: list[dict[str, float]])
         ("streamspeech", "streamspeech"),
         ("echostream", "echostream"),
         ("legacy", "echostream"),
-        ("late", "echostream"),
+        ("text", "echostream"),
     ],
 )
 def test_two_processes_equal_one(
     corpus: TinyCorpus, two_processes: dict[str, tuple[Records, Records]], tmp_path: Path, job: str, arch: str
 ) -> None:
-    late_units = LATE_UNITS if job == "late" else []
-    alone = train(corpus.root, tmp_path, arch, *SETTINGS, *TWO_BATCHES_AN_UPDATE, *late_units)
+    side = TEXT_SIDE if job == "text" else []
+    alone = train(corpus.root, tmp_path, arch, *SETTINGS, *TWO_BATCHES_AN_UPDATE, *side)
     first, second = two_processes[job]
     assert len(curve(alone)) == 4
-    assert ["unit_ctc_loss" in record for record in curve(alone)] == [not late_units] * 2 + [True] * 2
-    # legacy_ddp gives the waiting unit side gradients of zero, which Adam counts: its first step is another.
-    num_equal = 3 if late_units else 4
-    assert_same(curve(first)[:num_equal], curve(alone)[:num_equal])
-    assert_same(curve(second)[:num_equal], curve(alone)[:num_equal])
-    assert_same(curve(second), curve(first))
+    assert ["unit_ctc_loss" in record for record in curve(alone)] == [not side] * 4
+    assert_same(curve(first), curve(alone))
+    assert_same(curve(second), curve(alone))
     # The running statistics of the Conformer's normalisation are rank 0's alone.
-    if arch == "echostream" and not late_units:
+    if arch == "echostream":
         expected = [record for record in alone if record["logger"] == "dev"][-1]
         found = [record for record in first if record["logger"] == "dev"][-1]
         assert float(found["dev_loss"]) == pytest.approx(float(expected["dev_loss"]), abs=3e-3)
