@@ -8,7 +8,8 @@
 #   ARCHS          architectures, side by side in the report (default: $ARCH)
 #   MAX_UPDATE     updates of the training (default: 50000)
 #   UNIT_UPDATES   train in two steps: recognition and text for MAX_UPDATE updates, then, in the stage units, the unit side
-#                  alone for so many, on their average (default: 0, all in one)
+#                  alone for so many, on their average (default: 0, all in one). UNIT_MAX_TOKENS and UNIT_TRAIN_FLAGS are
+#                  its own MAX_TOKENS and further flags (default: none)
 #   TRAIN_FLAGS    more flags of fairseq-train (default: none)
 #   AVERAGE        how many of the last update checkpoints to average (default: 5)
 #   ASR_MODEL or ASR_COMMAND  recogniser (results.sh); without, a report with simul-s2st in it is one of latencies only,
@@ -87,8 +88,10 @@ for ARCH in "${architectures[@]}"; do
         SAVE_DIR=$RUNS/$ARCH.units
         MODEL_PATH=$SAVE_DIR/average.last_$AVERAGE.update_$UNIT_UPDATES.pt
         if chosen units; then
+            read -ra unit_flags <<<"${UNIT_TRAIN_FLAGS:-}"
             [[ -e $text_model ]] || ((DRY_RUN)) || fail "$text_model is missing: run the stages train and average first."
-            train "$UNIT_UPDATES" --train-side units --finetune-from-model "$text_model"
+            MAX_TOKENS=${UNIT_MAX_TOKENS:-${MAX_TOKENS:-}} \
+                train "$UNIT_UPDATES" --train-side units --finetune-from-model "$text_model" "${unit_flags[@]}"
             average "$UNIT_UPDATES"
         fi
     fi

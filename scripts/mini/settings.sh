@@ -20,14 +20,16 @@ VOCODER_FLAGS=(--preset mini --config "$MINI_DIR/vocoder.json" --max-updates "${
 
 # Both models: same data, size and budget. An update is BATCHES_PER_UPDATE batches of MAX_TOKENS fbank frames, shared by
 # the processes of a training: two on a processor (NUM_GPUS), with the same result as one. AVERAGE counts checkpoints.
-# MAX_UPDATE is of recognition and text, UNIT_UPDATES of the unit side, which is trained after them.
+# MAX_UPDATE is of recognition and text, UNIT_UPDATES of the unit side, which is trained after them in smaller batches.
 ARCHS=${ARCHS:-echostream_mini streamspeech_mini}
-MAX_UPDATE=${MAX_UPDATE:-12000}
-UNIT_UPDATES=${UNIT_UPDATES:-5000}
+MAX_UPDATE=${MAX_UPDATE:-10000}
+UNIT_UPDATES=${UNIT_UPDATES:-20000}
 MAX_TOKENS=${MAX_TOKENS:-3000}
+UNIT_MAX_TOKENS=${UNIT_MAX_TOKENS:-1500}
 BATCHES_PER_UPDATE=${BATCHES_PER_UPDATE:-2}
 CTC_UPSAMPLE_RATE=${CTC_UPSAMPLE_RATE:-6}
 CHECKPOINT_INTERVAL=${CHECKPOINT_INTERVAL:-250}
+UNIT_CHECKPOINT_INTERVAL=${UNIT_CHECKPOINT_INTERVAL:-500}
 AVERAGE=${AVERAGE:-8}
 
 # The ablations' models are trained for so many updates, without units, and evaluated at these chunk sizes.
@@ -50,6 +52,7 @@ TRAINING_FLAGS=(
     --validate-interval-updates 500 --validate-interval 1000 --save-interval-updates "$CHECKPOINT_INTERVAL"
     --keep-interval-updates "$AVERAGE" --no-epoch-checkpoints --keep-best-checkpoints -1
 )
+UNIT_TRAIN_FLAGS="--dropout 0 --save-interval-updates $UNIT_CHECKPOINT_INTERVAL"
 read -ra extra_train_flags <<<"${EXTRA_TRAIN_FLAGS:-}"
 TRAINING_FLAGS+=("${extra_train_flags[@]}")
 ABLATION_TRAIN_FLAGS=${ABLATION_TRAIN_FLAGS:-}

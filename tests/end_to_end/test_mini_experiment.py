@@ -22,6 +22,7 @@ TINY = {
     "MAX_UPDATE": "2",
     "UNIT_UPDATES": "2",
     "CHECKPOINT_INTERVAL": "1",
+    "UNIT_CHECKPOINT_INTERVAL": "1",
     "AVERAGE": "2",
     "MAX_TOKENS": "1500",
     "NUM_WORKERS": "0",
@@ -90,7 +91,9 @@ def test_a_dry_run_prints_all_stages_and_does_nothing(tmp_path: Path) -> None:
     assert [value(words, "--arch") for words in trained] == ["echostream_mini", "streamspeech_mini"] * 2
     assert [value(words, "--train-side") for words in trained] == ["text"] * 2 + ["units"] * 2
     assert [value(words, "--max-update") for words in trained] == ["70"] * 2 + ["30"] * 2
-    for flag in ("--max-tokens", "--seed", "--lr", "--update-freq", "--ctc-upsample-rate"):
+    assert [value(words, "--max-tokens") for words in trained] == ["3000"] * 2 + ["1500"] * 2
+    assert [value(words, "--dropout") for words in trained] == ["0.1"] * 2 + ["0"] * 2
+    for flag in ("--seed", "--lr", "--update-freq", "--ctc-upsample-rate"):
         assert len({value(words, flag) for words in trained}) == 1, "one size and budget"
     assert {value(words, "--target-code-size") for words in trained} == {"40"}
 
