@@ -213,7 +213,7 @@ def test_stages_are_chosen(tmp_path: Path) -> None:
     assert "--latency-only" not in commands(variables, "simul-s2tt", "report")[-1]
     assert "--latency-only" in commands(variables, "simul-s2st", "report")[-1]
     for arguments, message in (
-        (["training"], "there is no stage 'training'; the stages are train average offline"),
+        (["training"], "there is no stage 'training'; the stages are train average units offline"),
         (["report"], "holds no results of echostream_mini: run the other stages first"),
     ):
         result = run("experiment.sh", variables, "--dry-run", *arguments)
