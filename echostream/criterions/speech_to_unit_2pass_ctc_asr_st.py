@@ -201,13 +201,10 @@ class SpeechToUnit2PassCriterion(FairseqCriterion):
         config = None
         if {"asr", "st"} <= set(self.names.values()):  # the heads that the streaming mask is made of
             config = self.streaming_config(inputs["prev_output_tokens_mt"].size(1), generator)
-        with_units = model.train_side != "text"
-        logits, extra = model(
-            **inputs, streaming_config=config, return_all_hiddens=True, with_units=with_units, **chunk
-        )
+        logits, extra = model(**inputs, streaming_config=config, return_all_hiddens=True, **chunk)
         statistics = Statistics()
         total = torch.zeros((), device=inputs["src_tokens"].device)
-        if with_units:
+        if model.train_side != "text":
             total = self._unit_loss(logits, extra, sample, statistics, doubled=doubled)
         for name in self.configs if model.train_side != "units" else ():
             if self.weights[name] == 0:

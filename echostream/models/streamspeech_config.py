@@ -6,7 +6,7 @@ from typing import Any
 
 from fairseq.models.speech_to_speech.s2s_transformer import S2UTTransformerModel, s2ut_architecture_base
 
-TRAIN_SIDES = ("both", "text", "units")
+from echostream.models.train_side import TRAIN_SIDES
 
 PUBLIC_MT_DROPOUT = 0.3
 """Dropout of the MT decoder in public StreamSpeech, which fairseq sets whatever ``--dropout`` says."""

@@ -30,6 +30,7 @@ from echostream.models.streamspeech_config import (
     fill_defaults,
 )
 from echostream.models.streamspeech_encoder import StreamSpeechEncoder
+from echostream.models.train_side import frozen_modules
 from echostream.modules.chunk_size import TRAINING_CHUNK_SIZES, TRAINING_CONV_CHUNK_SIZES
 from echostream.policy.ctc_alignment import new_token_mass
 from echostream.policy.streaming_mask import visible_frames
@@ -62,7 +63,7 @@ class StreamSpeechModel(S2UTTransformerModel):
     training_chunk_sizes: tuple[int, ...] = TRAINING_CHUNK_SIZES
     """Chunk sizes, in encoder frames, that multi-latency training draws from."""
     train_side: str = "both"
-    """What is trained, of `TRAIN_SIDES`; the other side stays as it is."""
+    """What is trained, of `TRAIN_SIDES`; the other side stays as it is. With "text" no units are computed."""
 
     @staticmethod
     def add_args(parser):
@@ -147,12 +148,8 @@ class StreamSpeechModel(S2UTTransformerModel):
             self.multitask_decoders[name] = wrapper(decoder)
 
     def _frozen_modules(self) -> list[torch.nn.Module]:
-        if self.train_side == "both":
-            return []
         unit_side = [module for module in (self.synthesizer_encoder, self.decoder) if module is not None]
-        if self.train_side == "text":
-            return unit_side
-        return [child for child in self.children() if not any(child is module for module in unit_side)]
+        return frozen_modules(self.train_side, self.children(), unit_side)
 
     def train(self, mode: bool = True):
         """As in torch; what is not trained stays in evaluation mode: no dropout, no new batch statistics."""
@@ -232,7 +229,6 @@ class StreamSpeechModel(S2UTTransformerModel):
         return_all_hiddens: bool = False,
         chunk_size: int | None = None,
         conv_chunk_size: int | None = None,
-        with_units: bool = True,
     ) -> tuple[Tensor | None, dict[str, Any]]:
         """Run all stages with the text given (teacher forcing).
 
@@ -246,13 +242,12 @@ class StreamSpeechModel(S2UTTransformerModel):
             return_all_hiddens: whether ``extra`` holds ``encoder_states`` and ``encoder_padding_mask``.
             chunk_size: chunk of the encoder in encoder frames; the configured one when None.
             conv_chunk_size: chunk of the Conformer's convolutions; chosen by the chunk size when None.
-            with_units: run the unit side too.
 
         Returns:
-            Unit logits [B, U, V] (None without the unit side), and a dictionary with ``mt_decoder_out``
+            Unit logits [B, U, V] (None where text alone is trained), and a dictionary with ``mt_decoder_out``
             (logits [B, N, V] and its own dictionary), ``encoder_out`` (the encoder's dictionary),
-            ``visible_frames`` (g(i), [B, N], or None) and, from the unit side, ``decoder_padding_mask``
-            ([B, U] or None).
+            ``visible_frames`` (g(i), [B, N], or None) and, with units, ``decoder_padding_mask`` ([B, U] or
+            None).
         """
         encoder_out = self.forward_encoder(
             src_tokens,
@@ -274,7 +269,7 @@ class StreamSpeechModel(S2UTTransformerModel):
         is_padding = prev_output_tokens_mt.eq(mt_decoder.padding_idx)
         padding_mask = is_padding if bool(is_padding.any()) else None
         unit_logits, extra = None, {}
-        if with_units:
+        if self.train_side != "text":
             unit_logits, extra = self._decode_units(
                 features.transpose(0, 1), padding_mask, streaming_config, prev_output_tokens
             )

@@ -94,6 +94,8 @@ for ARCH in "${architectures[@]}"; do
                 train "$UNIT_UPDATES" --train-side units --finetune-from-model "$text_model" "${unit_flags[@]}"
             average "$UNIT_UPDATES"
         fi
+    elif chosen units; then
+        echo "units: trained with the rest, since UNIT_UPDATES is 0" >&2
     fi
     if chosen offline; then script pred.offline-s2st.sh; fi
     for stage in simul-s2st simul-s2tt streaming-asr; do

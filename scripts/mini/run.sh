@@ -33,7 +33,11 @@ done
 read -ra architectures <<<"$ARCHS"
 
 # model_of ARCH: its averaged checkpoint, as experiment.sh names it.
-model_of() { echo "$RUNS/$1.units/average.last_$AVERAGE.update_$UNIT_UPDATES.pt"; }
+model_of() {
+    local folder=$RUNS/$1.simul-s2st updates=$MAX_UPDATE
+    ((!UNIT_UPDATES)) || folder=$RUNS/$1.units updates=$UNIT_UPDATES
+    echo "$folder/average.last_$AVERAGE.update_$updates.pt"
+}
 
 # report_of FOLDER KIND …: one report of the results of these kinds in FOLDER, of each of ARCHS.
 KINDS=(offline-s2st.generate simul-s2st simul-s2tt streaming-asr)

@@ -19,7 +19,7 @@ VOCAB_SIZE=${VOCAB_SIZE:-150}
 VOCODER_FLAGS=(--preset mini --config "$MINI_DIR/vocoder.json" --max-updates "${VOCODER_UPDATES:-20000}")
 
 # Both models: same data, size and budget. An update is BATCHES_PER_UPDATE batches of MAX_TOKENS fbank frames, shared by
-# the processes of a training: two on a processor (NUM_GPUS), with the same result as one. AVERAGE counts checkpoints.
+# the processes of a training: two on a processor (NUM_GPUS), with the same batches as one. AVERAGE counts checkpoints.
 # MAX_UPDATE is of recognition and text, UNIT_UPDATES of the unit side, which is trained after them in smaller batches.
 ARCHS=${ARCHS:-echostream_mini streamspeech_mini}
 MAX_UPDATE=${MAX_UPDATE:-10000}

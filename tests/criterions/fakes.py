@@ -104,7 +104,6 @@ class FakeModel(nn.Module):
         return_all_hiddens: bool = False,
         chunk_size: int | None = None,
         conv_chunk_size: int | None = None,
-        with_units: bool = True,
     ) -> tuple[Tensor | None, dict[str, Any]]:
         self.calls.append(
             {"streaming_config": streaming_config, "chunk_size": chunk_size, "rows": len(src_tokens)}
@@ -119,7 +118,7 @@ class FakeModel(nn.Module):
         )
         text_padding = prev_output_tokens_mt.eq(1)
         units, unit_extra = None, {}
-        if with_units:
+        if self.train_side != "text":
             units = self.units_out(features.repeat_interleave(self.rate, dim=1))
             unit_extra = {"decoder_padding_mask": text_padding.repeat_interleave(self.rate, dim=1)}
         return units, {

@@ -170,6 +170,18 @@ def test_a_second_seed_has_the_same_corpus_and_vocoder(tmp_path: Path) -> None:
     assert value(speech, "--vocoder") == str(first / "vocoder" / "checkpoint.pt")
 
 
+def test_a_second_seed_of_text_alone(tmp_path: Path) -> None:
+    text_alone = {"UNIT_UPDATES": "0", "EXTRA_TRAIN_FLAGS": "--train-side text", "ARCHS": "echostream_mini"}
+    printed = commands(tmp_path, "train", "average", "units", "simul-s2tt", "text-to-unit", **text_alone)
+    trained = [words for words in printed if program(words) == "fairseq-train"]
+    assert [value(words, "--train-side") for words in trained] == ["text"]
+    model = str(tmp_path / "echostream_mini.simul-s2st" / "average.last_3.update_70.pt")
+    evaluated = [words for words in printed if program(words) == "echostream-eval"]
+    assert {value(words, "--model-path") for words in evaluated} == {model}
+    (generate,) = [words for words in printed if program(words) == "fairseq-generate"]
+    assert value(generate, "--path") == model
+
+
 @pytest.mark.parametrize(
     ("stage", "variables", "message"),
     [
