@@ -24,6 +24,9 @@ MANIFEST_COLUMNS = (
     "src_lang",
     "tgt_lang",
 )
+# Prefixes of the vocabularies' files, in the corpus folder; the pieces of each split lie beside them.
+SOURCE_VOCABULARY = "src_bpe/spm_bpe_fr"
+TARGET_VOCABULARY = "tgt_bpe/spm_bpe_en"
 MINI_TEXT_DECODER: dict[str, Any] = {
     "decoder_layers": 2,
     "decoder_embed_dim": 144,

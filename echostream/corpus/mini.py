@@ -50,8 +50,9 @@ SPEECH_COLUMNS = ("voice", "speed_wpm", "pitch", *CONDITION_COLUMNS)
 TEXT_COLUMNS = ("id", "fr", "en", "template", *SPEECH_COLUMNS)
 UNIT_COLUMNS = ("id", "units", "durations")
 KMEANS = "units/kmeans.npz"
-SOURCE_VOCABULARY = "src_unigram/spm_unigram_fr"
-TARGET_VOCABULARY = "tgt_unigram/spm_unigram_en"
+# A small unigram model spends its pieces on frequent words and spells rare ones letter by letter, which is
+# more than a CTC head has frames for; BPE spends them on what words share.
+VOCAB_TYPE = "bpe"
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ class MiniConfig:
     seed: int = 1
     num_units: int = 1000
     duration_penalty: float = 1.0
-    vocab_size: int = 500
-    ctc_upsample_rate: int = 12
+    vocab_size: int = 300
+    ctc_upsample_rate: int = 7
     noise: bool = True
     num_jobs: int = 1
 
@@ -128,9 +129,9 @@ class MiniBuilder:
         )
         pieces = steps.run(
             "vocabulary",
-            {**inputs, "text": text, "vocab_size": config.vocab_size},
+            {**inputs, "text": text, "vocab_size": config.vocab_size, "vocab_type": VOCAB_TYPE},
             self._vocabulary,
-            folders=["src_unigram", "tgt_unigram"],
+            folders=["src_bpe", "tgt_bpe"],
         )
         cmvn = steps.run("cmvn", {**inputs, "audio": audio}, self._cmvn)
         # SimulEval's lists hold absolute paths: a moved corpus writes its manifests again.
@@ -243,13 +244,18 @@ class MiniBuilder:
 
     def _vocabulary(self) -> list[str]:
         outputs = []
-        for column, prefix in (("fr", SOURCE_VOCABULARY), ("en", TARGET_VOCABULARY)):
+        for column, prefix in (("fr", manifests.SOURCE_VOCABULARY), ("en", manifests.TARGET_VOCABULARY)):
             base = self.root / prefix
             base.parent.mkdir(parents=True, exist_ok=True)
             texts = [row[column] for row in self._rows("train")]
             alphabet = vocabulary.ALPHABETS[column]
             size = vocabulary.train_vocabulary(
-                texts, self.config.vocab_size, base, required_characters=alphabet, log=self.log
+                texts,
+                self.config.vocab_size,
+                base,
+                vocab_type=VOCAB_TYPE,
+                required_characters=alphabet,
+                log=self.log,
             )
             self.log(f"  {prefix}: {size} pieces")
             outputs += [f"{prefix}{ending}" for ending in (".model", ".vocab", ".txt")]
@@ -285,7 +291,9 @@ class MiniBuilder:
             if split in {"train", "dev"}:
                 self._write_vocoder_list(split, quantized)
                 outputs.append(f"vocoder/{split}.jsonl")
-        configs = manifests.write_configs(self.root, f"{SOURCE_VOCABULARY}.txt", f"{TARGET_VOCABULARY}.txt")
+        configs = manifests.write_configs(
+            self.root, f"{manifests.SOURCE_VOCABULARY}.txt", f"{manifests.TARGET_VOCABULARY}.txt"
+        )
         return outputs + [path.name for path in configs]
 
     def _write_manifest(
@@ -332,8 +340,8 @@ def parse_config(arguments: Sequence[str] | None = None) -> MiniConfig:
     parser.add_argument(
         "--duration-penalty", type=float, default=1.0, help="0: nearest cluster of each frame"
     )
-    parser.add_argument("--vocab-size", type=int, default=500, help="pieces of each vocabulary, at most")
-    parser.add_argument("--ctc-upsample-rate", type=int, default=12, help="only for the check at the end")
+    parser.add_argument("--vocab-size", type=int, default=300, help="pieces of each vocabulary, at most")
+    parser.add_argument("--ctc-upsample-rate", type=int, default=7, help="only for the check at the end")
     parser.add_argument(
         "--noise",
         action=argparse.BooleanOptionalAction,

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from echostream.corpus.manifests import TARGET_VOCABULARY
+
 HOP_SECONDS = 0.01
 UNIT_SECONDS = 0.02
 
@@ -45,7 +47,8 @@ def _rows(path: Path) -> list[dict[str, str]]:
 def read_summary(root: Path, split: str) -> SplitSummary:
     """Count a split of a corpus folder."""
     rows = _rows(root / f"{split}.tsv")
-    pieces = {row["id"]: len(row["tgt_text"].split()) for row in _rows(root / "tgt_unigram" / f"{split}.tsv")}
+    pieces_path = (root / TARGET_VOCABULARY).parent / f"{split}.tsv"
+    pieces = {row["id"]: len(row["tgt_text"].split()) for row in _rows(pieces_path)}
     frames = sum(sum(map(int, row["durations"].split())) for row in _rows(root / "units" / f"{split}.tsv"))
     # The unit decoder's targets end with </s>, and the </s> of the text has unit positions as a piece has.
     # Units are without repeats, so that CTC needs no more positions than there are symbols.

@@ -1,4 +1,4 @@
-"""Subword vocabularies: sentencepiece unigram models and fairseq dictionaries.
+"""Subword vocabularies: sentencepiece models and fairseq dictionaries.
 
     python -m echostream.corpus.vocabulary --text fr.txt --vocab-size 6000 --prefix src_unigram/spm_unigram_fr
 
@@ -20,6 +20,7 @@ import sentencepiece
 from echostream.corpus.steps import write_text
 
 SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")
+VOCAB_TYPES = ("unigram", "bpe")
 # Letters that get a piece of their own even where a small training text lacks them.
 ALPHABETS = {
     "fr": "abcdefghijklmnopqrstuvwxyzàâçèéêëîïôùûüœ'",
@@ -27,13 +28,13 @@ ALPHABETS = {
 }
 
 
-def _train(sentences: Sequence[str], vocab_size: int, required_characters: str) -> bytes:
+def _train(sentences: Sequence[str], vocab_size: int, vocab_type: str, required_characters: str) -> bytes:
     model = io.BytesIO()
     # Sentences and model are passed in memory: file names would be written into the model and make it differ.
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(sentences),
         model_writer=model,
-        model_type="unigram",
+        model_type=vocab_type,
         vocab_size=vocab_size,
         character_coverage=1.0,
         required_chars=required_characters,
@@ -52,16 +53,18 @@ def train_vocabulary(
     vocab_size: int,
     prefix: Path,
     *,
+    vocab_type: str = "unigram",
     required_characters: str = "",
     log: Callable[[str], None] = print,
 ) -> int:
-    """Train a unigram model and write PREFIX.model, PREFIX.vocab and the fairseq dictionary PREFIX.txt.
+    """Train a sentencepiece model and write PREFIX.model, PREFIX.vocab and the fairseq dictionary PREFIX.txt.
 
     Args:
         sentences: the training text; the same text always gives the same files.
         vocab_size: how many pieces, the four special ones included. A small text that cannot fill them
             gets as many as possible.
         prefix: path without its ending.
+        vocab_type: one of VOCAB_TYPES.
         required_characters: characters that get a piece in any case.
         log: told when the vocabulary is smaller than asked for.
 
@@ -77,7 +80,7 @@ def train_vocabulary(
     size = vocab_size
     while True:
         try:
-            content = _train(texts, size, required_characters)
+            content = _train(texts, size, vocab_type, required_characters)
             break
         except RuntimeError as error:
             most = re.search(r"value <= (\d+)", str(error))
@@ -135,6 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--text", type=Path, required=True)
     parser.add_argument("--vocab-size", type=int, default=6000)
+    parser.add_argument("--vocab-type", choices=VOCAB_TYPES, default="unigram")
     parser.add_argument("--prefix", type=Path, required=True, help="output path without its ending")
     parser.add_argument(
         "--alphabet", choices=sorted(ALPHABETS), help="give every letter of this language a piece"
@@ -146,7 +150,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lines = args.text.read_text(encoding="utf-8").splitlines()
         required = ALPHABETS[args.alphabet] if args.alphabet else ""
         args.prefix.parent.mkdir(parents=True, exist_ok=True)
-        size = train_vocabulary(lines, args.vocab_size, args.prefix, required_characters=required)
+        size = train_vocabulary(
+            lines, args.vocab_size, args.prefix, vocab_type=args.vocab_type, required_characters=required
+        )
     except (ValueError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -12,7 +12,7 @@ import yaml
 from fairseq.data.audio.data_cfg import SingleTaskConfig
 
 from echostream.corpus import acoustics, manifests, mini, synthesis, units
-from echostream.corpus.manifests import MANIFEST_COLUMNS, ManifestRow
+from echostream.corpus.manifests import MANIFEST_COLUMNS, SOURCE_VOCABULARY, TARGET_VOCABULARY, ManifestRow
 from echostream.corpus.mini import MiniBuilder, MiniConfig, main, parse_config, read_table
 from echostream.corpus.summary import read_summary, summarize
 from echostream.data.audio import read_audio
@@ -41,12 +41,10 @@ def steps_run(said: list[str]) -> set[str]:
 def test_layout_is_complete(tiny_corpus: Path) -> None:
     expected = {"gcmvn.npz", "config_gcmvn.yaml", "config_echostream.yaml", "config_mtl_asr_st_ctcst.yaml"}
     expected |= {"units/kmeans.npz", "vocoder/train.jsonl", "vocoder/dev.jsonl"}
-    for prefix in ("src_unigram/spm_unigram_fr", "tgt_unigram/spm_unigram_en"):
+    for prefix in (SOURCE_VOCABULARY, TARGET_VOCABULARY):
         expected |= {f"{prefix}{ending}" for ending in (".model", ".vocab", ".txt")}
     for split, size in TINY_SIZES.items():
-        expected |= {
-            f"{folder}{split}.tsv" for folder in ("", "text/", "units/", "src_unigram/", "tgt_unigram/")
-        }
+        expected |= {f"{folder}{split}.tsv" for folder in ("", "text/", "units/", "src_bpe/", "tgt_bpe/")}
         expected |= {f"simuleval/{split}/{name}" for name in SIMULEVAL_FILES}
         names = [f"{split}_{number:06d}" for number in range(size)]
         expected |= {f"audio/{language}/{split}/{name}.wav" for language in ("fr", "en") for name in names}
@@ -245,7 +243,8 @@ def test_summary_counts_infeasible_items(tiny_corpus: Path) -> None:
         rel=0.02,
     )
     rows = read_table(tiny_corpus / "train.tsv")
-    pieces = [len(row["tgt_text"].split()) for row in read_table(tiny_corpus / "tgt_unigram" / "train.tsv")]
+    texts = read_table((tiny_corpus / TARGET_VOCABULARY).parent / "train.tsv")
+    pieces = [len(row["tgt_text"].split()) for row in texts]
     too_long = sum(int(row["tgt_n_frames"]) > count for row, count in zip(rows, pieces, strict=True))
     said: list[str] = []
     assert summarize(tiny_corpus, SPLITS, 1, said.append) == too_long == item.num_infeasible(1) > 0

@@ -7,7 +7,16 @@ from fairseq.data import Dictionary
 
 from echostream.corpus import vocabulary
 from echostream.corpus.grammar import sample_splits
-from echostream.corpus.vocabulary import ALPHABETS, SPECIALS, load_vocabulary, train_vocabulary, write_pieces
+from echostream.corpus.vocabulary import (
+    ALPHABETS,
+    SPECIALS,
+    VOCAB_TYPES,
+    load_vocabulary,
+    train_vocabulary,
+    write_pieces,
+)
+
+each_type = pytest.mark.parametrize("vocab_type", VOCAB_TYPES)
 
 
 @pytest.fixture(scope="module")
@@ -15,9 +24,12 @@ def sentences() -> list[str]:
     return [sentence.fr for sentence in sample_splits({"train": 200}, seed=1)["train"]]
 
 
-def test_ids_agree_between_sentencepiece_and_fairseq(sentences: list[str], tmp_path: Path) -> None:
+@each_type
+def test_ids_agree_between_sentencepiece_and_fairseq(
+    sentences: list[str], tmp_path: Path, vocab_type: str
+) -> None:
     prefix = tmp_path / "spm"
-    assert train_vocabulary(sentences, 120, prefix) == 120
+    assert train_vocabulary(sentences, 120, prefix, vocab_type=vocab_type) == 120
     model = load_vocabulary(tmp_path / "spm.model")
     dictionary = Dictionary.load(str(tmp_path / "spm.txt"))
     assert len(dictionary) == len(model) == 120
@@ -34,37 +46,45 @@ def test_ids_agree_between_sentencepiece_and_fairseq(sentences: list[str], tmp_p
         assert model.decode(pieces) == sentence
 
 
-def test_files_do_not_depend_on_the_folder(sentences: list[str], tmp_path: Path) -> None:
+@each_type
+def test_files_do_not_depend_on_the_folder(sentences: list[str], tmp_path: Path, vocab_type: str) -> None:
     for folder in ("a", "b"):
-        train_vocabulary(sentences, 100, tmp_path / folder / "spm")
+        train_vocabulary(sentences, 100, tmp_path / folder / "spm", vocab_type=vocab_type)
     for ending in (".model", ".vocab", ".txt"):
         assert (tmp_path / "a" / f"spm{ending}").read_bytes() == (
             tmp_path / "b" / f"spm{ending}"
         ).read_bytes()
 
 
-def test_a_small_text_gets_the_largest_possible_vocabulary(tmp_path: Path) -> None:
+@each_type
+def test_a_small_text_gets_the_largest_possible_vocabulary(tmp_path: Path, vocab_type: str) -> None:
     said: list[str] = []
-    size = train_vocabulary(["le train part", "le bus part"], 5000, tmp_path / "spm", log=said.append)
+    text = ["le train part", "le bus part"]
+    size = train_vocabulary(text, 5000, tmp_path / "spm", vocab_type=vocab_type, log=said.append)
     assert 10 < size < 60
     assert f"a vocabulary of {size}, not 5000" in said[0]
-    assert (
-        train_vocabulary(["le train part", "le bus part"], size, tmp_path / "same", log=said.append) == size
-    )
+    same = train_vocabulary(text, size, tmp_path / "same", vocab_type=vocab_type, log=said.append)
+    assert same == size
     assert len(said) == 1
 
 
-def test_required_characters_are_pieces(tmp_path: Path) -> None:
+@each_type
+def test_required_characters_are_pieces(tmp_path: Path, vocab_type: str) -> None:
     train_vocabulary(
-        ["le train part", "le bus part"], 500, tmp_path / "spm", required_characters=ALPHABETS["fr"]
+        ["le train part", "le bus part"],
+        500,
+        tmp_path / "spm",
+        vocab_type=vocab_type,
+        required_characters=ALPHABETS["fr"],
     )
     model = load_vocabulary(tmp_path / "spm.model")
     assert model.unk_id() not in model.encode("où est l'œuf de zoé")
 
 
-def test_errors(sentences: list[str], tmp_path: Path) -> None:
+@each_type
+def test_errors(sentences: list[str], tmp_path: Path, vocab_type: str) -> None:
     with pytest.raises(ValueError, match=r"vocabulary of 10 cannot hold all characters: give at least \d+"):
-        train_vocabulary(sentences, 10, tmp_path / "spm")
+        train_vocabulary(sentences, 10, tmp_path / "spm", vocab_type=vocab_type)
     with pytest.raises(ValueError, match="no text"):
         train_vocabulary(["", " "], 100, tmp_path / "spm")
     with pytest.raises(FileNotFoundError, match="no sentencepiece model"):
