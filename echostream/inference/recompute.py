@@ -128,8 +128,8 @@ class RecomputingPipeline:
         frames: Tensor = model.encoder(features, lengths, chunk_size=chunk_size)["encoder_out"][0]
         if is_final or isinstance(model.encoder, RevisingEncoder):
             return frames
-        right = int(getattr(model.encoder, "right_context_length", 0))
-        return frames[: max(0, frames.size(0) - right) // chunk_size * chunk_size]
+        num_complete = frames.size(0) // chunk_size * chunk_size - model.encoder.lead_in_length
+        return frames[: max(0, num_complete)]
 
     def _recognise(self, state: RecomputedState) -> None:
         encoder_out = as_encoder_out(state.frames)

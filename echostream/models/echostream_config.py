@@ -158,6 +158,7 @@ ECHOSTREAM_MINI_DEFAULTS: Mapping[str, Any] = {
     "conv_version": "s2t_transformer",
     "segment_length": 8,
     "segment_lengths": "4,8,16,32,64",
+    "right_context_length": 2,
     "memory_mode": "mean",
     "relative_position_bias": True,
     "emformer_conv_kernel_size": 15,
@@ -178,7 +179,12 @@ def add_echostream_arguments(parser: Any) -> None:
         help="segment lengths that multi-latency training draws from, encoder frames",
     )
     add("--left-context-length", type=int, metavar="N", help="cached left context, encoder frames")
-    add("--right-context-length", type=int, metavar="N", help="look-ahead after a segment, encoder frames")
+    add(
+        "--right-context-length",
+        type=int,
+        metavar="N",
+        help="look-ahead after a segment, encoder frames; costs that much delay",
+    )
     add("--memory-size", type=int, metavar="N", help="memory vectors kept, one for each past segment")
     add("--memory-mode", choices=MEMORY_MODES, help="where a segment's memory vector comes from")
     add("--tanh-on-mem", action=argparse.BooleanOptionalAction, help="tanh instead of clamping the memory")

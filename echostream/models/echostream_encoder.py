@@ -14,7 +14,12 @@ from fairseq.models import FairseqEncoder
 from torch import Tensor, nn
 
 from echostream.modules.emformer import EmformerEncoder, EmformerState
-from echostream.modules.subsampler import CausalConv1dSubsampler, CausalConv2dSubsampler, SubsamplerState
+from echostream.modules.subsampler import (
+    SUBSAMPLING_FACTOR,
+    CausalConv1dSubsampler,
+    CausalConv2dSubsampler,
+    SubsamplerState,
+)
 from echostream.streaming import StreamState
 
 __all__ = ["EchoStreamEncoderState", "EchoStreamSpeechEncoder", "parse_segment_lengths"]
@@ -27,14 +32,22 @@ class EchoStreamEncoderState(StreamState):
     Args:
         subsampler: inputs that the convolutions still read.
         emformer: waiting frames and attention caches.
+        has_begun: whether the lead-in went in.
+        num_encoded_frames: encoder frames so far, those of the lead-in included.
     """
 
     subsampler: SubsamplerState
     emformer: EmformerState
+    has_begun: bool = False
+    num_encoded_frames: int = 0
 
 
 class EchoStreamSpeechEncoder(FairseqEncoder):
     """Filterbank frames to encoder frames; streaming equals forward, however the input is split.
+
+    A segment waits for its right context. So that the wait ends together with a chunk of the caller, not a
+    chunk later, every utterance has a lead-in: ``right_context_length`` encoder frames of zeros, which are
+    not in the output. The first segment is shorter by them, and each segment's right context ends a chunk.
 
     Dimensions: B batch; T fbank frames (10 ms); T' = ceil(T / 4) encoder frames (40 ms);
         C ``encoder_embed_dim``.
@@ -113,7 +126,9 @@ class EchoStreamSpeechEncoder(FairseqEncoder):
             raise ValueError("this encoder has no speaker embedding; leave tgt_speaker out")
         is_frozen = self.num_updates < self.freezing_updates
         with torch.no_grad() if is_frozen else contextlib.nullcontext():
-            x, lengths = self.subsample(src_tokens, src_lengths)
+            x, lengths = self.subsample(
+                self._with_lead_in(src_tokens), src_lengths + SUBSAMPLING_FACTOR * self.lead_in_length
+            )
             x = self.dropout(self.linear(self.embed_scale * x))
             if return_all_hiddens:
                 states, _ = self.emformer.forward_layers(x, lengths, segment_length=chunk_size)
@@ -121,6 +136,8 @@ class EchoStreamSpeechEncoder(FairseqEncoder):
             else:
                 states = []
                 encoded, _ = self.emformer(x, lengths, segment_length=chunk_size)
+        states = [state[:, self.lead_in_length :] for state in states]
+        encoded, lengths = encoded[:, self.lead_in_length :], lengths - self.lead_in_length
         positions = torch.arange(encoded.size(1), device=encoded.device)
         padding_mask = positions >= lengths.to(encoded.device).unsqueeze(1)
         return {
@@ -175,6 +192,8 @@ class EchoStreamSpeechEncoder(FairseqEncoder):
                 self._default_state = self.init_state(src_tokens.size(0))
             state = self._default_state
         segment_length = self.emformer.resolve_segment_length(chunk_size)
+        if not state.has_begun:
+            src_tokens = self._with_lead_in(src_tokens)
         x = self.subsample.streaming_forward(src_tokens, state.subsampler, is_final=is_final)
         encoded = self.emformer.streaming_forward(
             self.linear(self.embed_scale * x),
@@ -183,12 +202,18 @@ class EchoStreamSpeechEncoder(FairseqEncoder):
             segment_length=segment_length,
         )
         state.begin_step(is_final=is_final)
-        return encoded
+        state.has_begun = True
+        num_of_lead_in = max(0, self.lead_in_length - state.num_encoded_frames)
+        state.num_encoded_frames += encoded.size(1)
+        return encoded[:, num_of_lead_in:]
 
     @property
-    def right_context_length(self) -> int:
-        """Encoder frames after a segment that it waits for."""
+    def lead_in_length(self) -> int:
+        """Encoder frames of zeros before each utterance: as many as a segment waits for after its end."""
         return self.emformer.right_context_length
+
+    def _with_lead_in(self, src_tokens: Tensor) -> Tensor:
+        return nn.functional.pad(src_tokens, (0, 0, SUBSAMPLING_FACTOR * self.lead_in_length, 0))
 
     def reset_cache(self) -> None:
         """Forget the encoder's own stream, so that the next utterance starts afresh."""

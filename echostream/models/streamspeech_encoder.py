@@ -94,6 +94,8 @@ class StreamSpeechEncoder(FairseqEncoder):
     Differs from the public code: padding never reaches valid frames, and a changed chunk size holds at once.
     """
 
+    lead_in_length = 0  # a block waits for nothing after its end
+
     def __init__(self, args) -> None:
         super().__init__(None)
         dim = args.encoder_embed_dim

@@ -319,6 +319,7 @@ class StreamSpeechModel(S2UTTransformerModel):
             lagging_k=int(streaming_config["k1"]),
             stride_n=int(streaming_config["n1"]),
             chunk_size=self.mask_chunk_size(chunk_size),
+            lead_in_length=self.encoder.lead_in_length,
             lengths=lengths,
         )
 

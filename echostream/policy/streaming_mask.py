@@ -22,6 +22,7 @@ def visible_frames(
     lagging_k: int,
     stride_n: int,
     chunk_size: int | None,
+    lead_in_length: int = 0,
     lengths: Tensor | None = None,
 ) -> Tensor:
     """Return g(i), the encoder frames that each target subword may see; it never exceeds a row's own length.
@@ -39,6 +40,7 @@ def visible_frames(
         stride_n: tokens written at a time (n1).
         chunk_size: chunk of the encoder in encoder frames; None for an offline encoder, which shows
             everything.
+        lead_in_length: frames by which the first chunk is shorter than the others.
         lengths: valid encoder frames of each row, [B]; all when None.
 
     Returns:
@@ -66,7 +68,8 @@ def visible_frames(
     is_last = (frames.unsqueeze(0) == row_lengths - 1).unsqueeze(1)
     ready = (enough & emits) | is_last
     first_frame = torch.where(ready, frames, num_frames).amin(dim=2)
-    return ((first_frame // chunk_size + 1) * chunk_size).clamp(min=1).minimum(row_lengths)
+    num_chunks = (first_frame + lead_in_length) // chunk_size + 1
+    return (num_chunks * chunk_size - lead_in_length).clamp(min=1).minimum(row_lengths)
 
 
 def hidden_from(visible: Tensor, num_keys: int) -> Tensor:

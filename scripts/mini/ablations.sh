@@ -12,7 +12,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 ABLATED=echostream_mini
 ABLATIONS=$RUNS/ablations
 ALL_VARIANTS=(
-    no_position_bias no_memory attention_memory no_convolution single_segment_4 single_segment_8 right_context_2
+    no_position_bias no_memory attention_memory no_convolution single_segment_4 single_segment_8 no_right_context
 )
 declare -A CHANGES=(
     [base]=''
@@ -23,7 +23,7 @@ declare -A CHANGES=(
     # One latency instead of many.
     [single_segment_4]='--segment-length 4 --segment-lengths 4'
     [single_segment_8]='--segment-length 8 --segment-lengths 8'
-    [right_context_2]='--right-context-length 2'
+    [no_right_context]='--right-context-length 0'
 )
 ((${#EXTRA_ARGS[@]} == 0)) || fail "ablations.sh takes --dry-run only, not '${EXTRA_ARGS[*]}': VARIANTS chooses variants."
 read -ra variants <<<"${VARIANTS:-${ALL_VARIANTS[*]}}"

@@ -24,7 +24,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "no_convolution": {"emformer_conv_kernel_size": 0},
     "single_segment_4": {"segment_length": 4, "segment_lengths": "4"},
     "single_segment_8": {"segment_lengths": "8"},
-    "right_context_2": {"right_context_length": 2},
+    "no_right_context": {"right_context_length": 0},
 }
 
 
@@ -131,7 +131,7 @@ def test_tables_of_the_chosen_variants(stand_ins: Path, tmp_path: Path) -> None:
         assert base.startswith("| base |  | 21.00 | 50.00 |")
         assert changed.startswith("| no_memory | --memory-size 0 | 21.00 (")
         assert changed.endswith("| 1500 | 0.01 M |")
-    again = succeed(SCRIPT, runs, VARIANTS="right_context_2", ABLATION_CHUNK_SIZES_MS="320", **variables)
+    again = succeed(SCRIPT, runs, VARIANTS="no_right_context", ABLATION_CHUNK_SIZES_MS="320", **variables)
     assert again.count("training called") == 1, "the base is there already"
     text = (runs / "ablations" / "ablations.320ms.md").read_text(encoding="utf-8")
-    assert "| right_context_2 | --right-context-length 2 |" in text
+    assert "| no_right_context | --right-context-length 0 |" in text

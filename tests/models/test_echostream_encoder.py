@@ -47,12 +47,12 @@ class EncoderAdapter(StreamingAdapter):
         return -(-num_inputs // 4)
 
     def num_ready(self, num_inputs: int) -> int:
-        available = self.output_length(num_inputs) - self.args.right_context_length
-        return max(0, available) // self.args.segment_length * self.args.segment_length
+        segment, right = self.args.segment_length, self.args.right_context_length
+        return max(0, self.output_length(num_inputs) // segment * segment - right)
 
     def visible_inputs(self, output_index: int, num_inputs: int) -> range:
-        segment = self.args.segment_length
-        end = (output_index // segment + 1) * segment + self.args.right_context_length
+        segment, right = self.args.segment_length, self.args.right_context_length
+        end = ((output_index + right) // segment + 1) * segment
         return range(4 * (min(end, self.output_length(num_inputs)) - 1) + 1)
 
     def forward(self, module: nn.Module, x: Tensor, lengths: Tensor) -> Tensor:

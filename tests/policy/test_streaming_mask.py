@@ -12,15 +12,16 @@ from echostream.policy.streaming_mask import hidden_from, visible_frames, visibl
 
 
 def visible_by_loop(
-    source: list[float], target: list[float], i: int, lag: int, stride: int, chunk: int
+    source: list[float], target: list[float], i: int, lag: int, stride: int, chunk: int, lead_in: int
 ) -> int:
     length = len(source)
+    chunk_ends = [end for end in range(chunk - lead_in, length, chunk) if end > 0] + [length]
     required = min(max((i // stride + 1) * stride + lag, 1), length)
     total = 0.0
     for frame in range(length):
         total += target[frame]
         if (total >= required and round(source[frame]) == 1) or frame == length - 1:
-            return min(max((frame // chunk + 1) * chunk, 1), length)
+            return next(end for end in chunk_ends if end > frame)
     raise AssertionError("the last frame always counts")
 
 
@@ -29,9 +30,12 @@ masses = st.lists(st.tuples(*[st.sampled_from([0.0, 0.25, 0.75, 1.0])] * 2), min
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists(masses, min_size=1, max_size=3), st.integers(0, 3), st.integers(1, 3), st.integers(1, 9))
+@given(
+    st.lists(masses, min_size=1, max_size=3),
+    *(st.integers(0, 3), st.integers(1, 3), st.integers(1, 9), st.integers(0, 3)),
+)
 def test_against_a_plain_loop_with_padded_rows(
-    rows: list[list[tuple[float, float]]], lag: int, stride: int, chunk: int
+    rows: list[list[tuple[float, float]]], lag: int, stride: int, chunk: int, lead_in: int
 ) -> None:
     longest = max(len(row) for row in rows)
     padded = torch.ones(len(rows), longest, 2)  # padding that would count if lengths were ignored
@@ -44,11 +48,12 @@ def test_against_a_plain_loop_with_padded_rows(
         lagging_k=lag,
         stride_n=stride,
         chunk_size=chunk,
+        lead_in_length=lead_in,
         lengths=torch.tensor([len(row) for row in rows]),
     )
     for index, row in enumerate(rows):
         source, target = [list(values) for values in zip(*row, strict=True)]
-        expected = [visible_by_loop(source, target, i, lag, stride, chunk) for i in range(7)]
+        expected = [visible_by_loop(source, target, i, lag, stride, chunk, lead_in) for i in range(7)]
         assert visible[index].tolist() == expected
 
 
