@@ -51,8 +51,9 @@ TEXT_COLUMNS = ("id", "fr", "en", "template", *SPEECH_COLUMNS)
 UNIT_COLUMNS = ("id", "units", "durations")
 KMEANS = "units/kmeans.npz"
 # A small unigram model spends its pieces on frequent words and spells rare ones letter by letter, which is
-# more than a CTC head has frames for; BPE spends them on what words share.
+# more than a CTC head has frames for. BPE of words with flattened counts spends them on what words share.
 VOCAB_TYPE = "bpe"
+WORD_COUNT_POWER = 0.5
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ class MiniConfig:
     seed: int = 1
     num_units: int = 1000
     duration_penalty: float = 1.0
-    vocab_size: int = 300
-    ctc_upsample_rate: int = 7
+    vocab_size: int = 250
+    ctc_upsample_rate: int = 6
     noise: bool = True
     num_jobs: int = 1
 
@@ -129,7 +130,13 @@ class MiniBuilder:
         )
         pieces = steps.run(
             "vocabulary",
-            {**inputs, "text": text, "vocab_size": config.vocab_size, "vocab_type": VOCAB_TYPE},
+            {
+                **inputs,
+                "text": text,
+                "vocab_size": config.vocab_size,
+                "vocab_type": VOCAB_TYPE,
+                "word_count_power": WORD_COUNT_POWER,
+            },
             self._vocabulary,
             folders=["src_bpe", "tgt_bpe"],
         )
@@ -247,10 +254,10 @@ class MiniBuilder:
         for column, prefix in (("fr", manifests.SOURCE_VOCABULARY), ("en", manifests.TARGET_VOCABULARY)):
             base = self.root / prefix
             base.parent.mkdir(parents=True, exist_ok=True)
-            texts = [row[column] for row in self._rows("train")]
+            texts = (row[column] for row in self._rows("train"))
             alphabet = vocabulary.ALPHABETS[column]
             size = vocabulary.train_vocabulary(
-                texts,
+                vocabulary.flatten_word_counts(texts, WORD_COUNT_POWER),
                 self.config.vocab_size,
                 base,
                 vocab_type=VOCAB_TYPE,
@@ -340,8 +347,8 @@ def parse_config(arguments: Sequence[str] | None = None) -> MiniConfig:
     parser.add_argument(
         "--duration-penalty", type=float, default=1.0, help="0: nearest cluster of each frame"
     )
-    parser.add_argument("--vocab-size", type=int, default=300, help="pieces of each vocabulary, at most")
-    parser.add_argument("--ctc-upsample-rate", type=int, default=7, help="only for the check at the end")
+    parser.add_argument("--vocab-size", type=int, default=250, help="pieces of each vocabulary, at most")
+    parser.add_argument("--ctc-upsample-rate", type=int, default=6, help="only for the check at the end")
     parser.add_argument(
         "--noise",
         action=argparse.BooleanOptionalAction,

@@ -12,6 +12,7 @@ import argparse
 import io
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -46,6 +47,15 @@ def _train(sentences: Sequence[str], vocab_size: int, vocab_type: str, required_
         minloglevel=2,
     )
     return model.getvalue()
+
+
+def flatten_word_counts(sentences: Iterable[str], power: float) -> list[str]:
+    """Words instead of sentences: each as often as its count to this power, at least once.
+
+    With a power below one, a vocabulary trained on them is more of what words share than of what is frequent.
+    """
+    counts = Counter(word for sentence in sentences for word in sentence.split())
+    return [word for word, count in sorted(counts.items()) for _ in range(max(1, round(count**power)))]
 
 
 def train_vocabulary(

@@ -11,6 +11,7 @@ from echostream.corpus.vocabulary import (
     ALPHABETS,
     SPECIALS,
     VOCAB_TYPES,
+    flatten_word_counts,
     load_vocabulary,
     train_vocabulary,
     write_pieces,
@@ -118,3 +119,11 @@ def test_command_line(sentences: list[str], tmp_path: Path, capsys: pytest.Captu
     assert "give at least" in capsys.readouterr().err
     assert vocabulary.main(["--text", str(tmp_path / "none"), "--prefix", str(tmp_path / "x")]) == 1
     assert "no text file" in capsys.readouterr().err
+
+
+def test_flattened_word_counts() -> None:
+    sentences = ["le train part", "le bus part", *["le bus"] * 7]
+    flat = flatten_word_counts(sentences, 0.5)
+    assert {word: flat.count(word) for word in set(flat)} == {"le": 3, "bus": 3, "part": 1, "train": 1}
+    assert flatten_word_counts(sentences, 1.0).count("le") == 9
+    assert flatten_word_counts(reversed(sentences), 0.5) == flat
