@@ -54,6 +54,7 @@ KMEANS = "units/kmeans.npz"
 # more than a CTC head has frames for. BPE of words with flattened counts spends them on what words share.
 VOCAB_TYPE = "bpe"
 WORD_COUNT_POWER = 0.5
+VOCABULARIES = {"fr": manifests.SOURCE_VOCABULARY, "en": manifests.TARGET_VOCABULARY}
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ class MiniBuilder:
                 "word_count_power": WORD_COUNT_POWER,
             },
             self._vocabulary,
-            folders=["src_bpe", "tgt_bpe"],
+            folders=[str(Path(prefix).parent) for prefix in VOCABULARIES.values()],
         )
         cmvn = steps.run("cmvn", {**inputs, "audio": audio}, self._cmvn)
         # SimulEval's lists hold absolute paths: a moved corpus writes its manifests again.
@@ -251,7 +252,7 @@ class MiniBuilder:
 
     def _vocabulary(self) -> list[str]:
         outputs = []
-        for column, prefix in (("fr", manifests.SOURCE_VOCABULARY), ("en", manifests.TARGET_VOCABULARY)):
+        for column, prefix in VOCABULARIES.items():
             base = self.root / prefix
             base.parent.mkdir(parents=True, exist_ok=True)
             texts = (row[column] for row in self._rows("train"))

@@ -115,6 +115,7 @@ def test_command_line(sentences: list[str], tmp_path: Path, capsys: pytest.Captu
     arguments = ["--text", str(text), "--prefix", str(tmp_path / "new" / "spm")]
     assert vocabulary.main([*arguments, "--vocab-size", "100", "--alphabet", "fr"]) == 0
     assert "100 pieces" in capsys.readouterr().out
+    assert vocabulary.main([*arguments, "--vocab-size", "100", "--vocab-type", "bpe"]) == 0
     assert vocabulary.main([*arguments, "--vocab-size", "5"]) == 1
     assert "give at least" in capsys.readouterr().err
     assert vocabulary.main(["--text", str(tmp_path / "none"), "--prefix", str(tmp_path / "x")]) == 1
